@@ -1,0 +1,1 @@
+"""Shelflens services: one package per process, import path = file path."""
