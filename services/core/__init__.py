@@ -1,0 +1,1 @@
+"""What every service shares: domain, ports, messages, adapters, runtime. No torch."""

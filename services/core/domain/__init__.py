@@ -1,0 +1,1 @@
+"""Rules and values of product search: standard library and numpy only."""

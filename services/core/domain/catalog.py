@@ -1,0 +1,158 @@
+"""Catalogues, products and images as values that check themselves."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from services.core.domain import names
+from services.core.domain.errors import InvalidArgument
+
+CATEGORY_SEPARATOR = " > "
+MAX_SKU, MAX_TITLE, MAX_DESCRIPTION, MAX_WORD = 200, 1_000, 20_000, 300
+MAX_CATEGORIES, MAX_LABELS, MAX_ATTRIBUTES = 32, 64, 64
+NUMERIC_FIELDS = ("price", "stock")
+
+
+@dataclass(frozen=True, slots=True)
+class ProductFields:
+    """What a seller says about a product. Texts are stripped and checked on construction.
+
+    Raises InvalidArgument (metadata `field`) for a missing or over-long SKU, over-long texts, too
+    many entries, and numbers that are negative or not finite.
+    """
+
+    sku: str
+    title: str = ""
+    description: str = ""
+    categories: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    parent: str = ""
+    price: float | None = None
+    stock: float | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, limit in (
+            ("sku", MAX_SKU),
+            ("title", MAX_TITLE),
+            ("description", MAX_DESCRIPTION),
+            ("parent", MAX_SKU),
+        ):
+            object.__setattr__(self, name, _text(name, getattr(self, name), limit))
+        if not self.sku:
+            raise InvalidArgument.field("sku", "is empty", reason="SKU_MISSING")
+        categories = (normal_category(each) for each in self.categories)
+        object.__setattr__(self, "categories", _words("categories", categories, MAX_CATEGORIES))
+        object.__setattr__(self, "labels", _words("labels", self.labels, MAX_LABELS))
+        for name in NUMERIC_FIELDS:
+            object.__setattr__(self, name, _number(name, getattr(self, name)))
+        if len(self.attributes) > MAX_ATTRIBUTES:
+            raise InvalidArgument.field("attributes", f"more than {MAX_ATTRIBUTES} entries")
+        for key, value in self.attributes.items():
+            _text("attributes", key, MAX_WORD)
+            _text(f"attributes.{key[:40]}", value, MAX_DESCRIPTION)
+
+    @property
+    def product_id(self) -> str:
+        """Id of the product within its catalogue, derived from the SKU."""
+        return names.product_id(self.sku)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """A catalogue's record. Times are UTC."""
+
+    id: str
+    display_name: str
+    revision: int
+    model: str
+    model_digest: str
+    collection: str
+    product_count: int
+    image_count: int
+    create_time: datetime
+    update_time: datetime
+    index_time: datetime | None
+    deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product's record."""
+
+    catalog: str
+    id: str
+    fields: ProductFields
+    image_count: int
+    revision: int
+    update_time: datetime
+
+
+class ImageState(StrEnum):
+    """How far an image is on its way into search."""
+
+    PENDING = "pending"
+    SEARCHABLE = "searchable"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image of one product."""
+
+    catalog: str
+    product: str
+    sha256: str
+    state: ImageState
+    refusal: str
+    source: str
+    revision: int
+    create_time: datetime
+
+
+def normal_category(path: str) -> str:
+    """`Drinks>Juice ` -> `Drinks > Juice`: levels stripped, empty levels dropped."""
+    return CATEGORY_SEPARATOR.join(level.strip() for level in path.split(">") if level.strip())
+
+
+def category_prefixes(categories: Iterable[str]) -> list[str]:
+    """Every path and all its ancestors, each once: what a filter on a super-category matches."""
+    prefixes: dict[str, None] = {}
+    for path in categories:
+        levels = path.split(CATEGORY_SEPARATOR)
+        for depth in range(1, len(levels) + 1):
+            prefixes[CATEGORY_SEPARATOR.join(levels[:depth])] = None
+    return list(prefixes)
+
+
+def _text(name: str, value: str, limit: int) -> str:
+    stripped = value.replace("\x00", "").strip()
+    if len(stripped) > limit:
+        raise InvalidArgument.field(
+            name, f"is {len(stripped)} characters long; at most {limit}", reason="FIELD_TOO_LONG"
+        )
+    try:
+        stripped.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgument.field(
+            name, "is not valid Unicode text", reason="FIELD_NOT_TEXT"
+        ) from None
+    return stripped
+
+
+def _words(name: str, values: Iterable[str], limit: int) -> tuple[str, ...]:
+    words = tuple(dict.fromkeys(word for v in values if (word := _text(name, v, MAX_WORD))))
+    if len(words) > limit:
+        raise InvalidArgument.field(name, f"more than {limit} entries", reason="TOO_MANY_VALUES")
+    return words
+
+
+def _number(name: str, value: float | None) -> float | None:
+    if value is None:
+        return None
+    if not 0 <= value < 1e15:  # also false for NaN
+        raise InvalidArgument.field(
+            name, f"{value} is not a number from 0 to 1e15", reason="NUMBER_OUT_OF_RANGE"
+        )
+    return float(value)

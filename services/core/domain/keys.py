@@ -1,0 +1,51 @@
+"""Where things lie in the object store: every key is made here."""
+
+from services.core.domain.names import check_digest, check_id
+
+
+def image_key(sha256: str) -> str:
+    """An image's bytes under their own SHA-256. Raises InvalidArgument (INVALID_DIGEST)."""
+    check_digest(sha256, "sha256")
+    return f"images/sha256/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+def embeddings_key(model_digest: str, operation: str, sequence: int) -> str:
+    """The embeddings file (shard_files.Embeddings) of one shard of an operation."""
+    check_digest(model_digest, "model_digest")
+    return f"embeddings/{model_digest}/{_shard(operation, sequence)}.arrow"
+
+
+def working_prefix(operation: str) -> str:
+    """What the stages of an operation hand to each other; removed when it has finished."""
+    return f"working/{check_id(operation, 'operation')}/"
+
+
+def accepted_key(operation: str, sequence: int) -> str:
+    """The accepted rows of one shard."""
+    return f"working/{_shard(operation, sequence)}-accepted.parquet"
+
+
+def rejected_key(operation: str, sequence: int, stage: str = "ingest") -> str:
+    """What one stage refused of one shard."""
+    return f"working/{_shard(operation, sequence)}-rejected-{stage}.parquet"
+
+
+def plan_key(operation: str, sequence: int) -> str:
+    """The index plan of one shard."""
+    return f"working/{_shard(operation, sequence)}-plan.parquet"
+
+
+def report_key(operation: str) -> str:
+    """Every rejection of an import as CSV; kept."""
+    return f"reports/{check_id(operation, 'operation')}/rejected.csv"
+
+
+def manifest_key(catalog: str, manifest: str) -> str:
+    """An uploaded manifest, JSON Lines."""
+    return f"manifests/{check_id(catalog, 'catalog')}/{check_id(manifest, 'manifest')}"
+
+
+def _shard(operation: str, sequence: int) -> str:
+    if sequence < 0:
+        raise ValueError(f"sequence {sequence} is negative")
+    return f"{check_id(operation, 'operation')}/{sequence:08d}"

@@ -1,0 +1,109 @@
+"""Resource names (google.aip.dev/122): parsing, formatting, and ids derived from outside text."""
+
+import hashlib
+import re
+import secrets
+import time
+import unicodedata
+import uuid
+
+from services.core.domain.errors import InvalidArgument
+
+_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_POINTS = uuid.UUID("5f2c7d0e-6f0e-5d0a-9a53-1f3b8c3f7a10")
+
+
+def check_id(value: str, field: str) -> str:
+    """A user-chosen id: 1 to 63 of [a-z0-9-], no hyphen at either end. Returns it."""
+    if not _ID.fullmatch(value):
+        raise InvalidArgument.field(
+            field,
+            f"'{value[:80]}' is not an id: use 1 to 63 lower-case letters, digits and hyphens, "
+            "with no hyphen at either end",
+            reason="INVALID_ID",
+        )
+    return value
+
+
+def check_digest(value: str, field: str) -> str:
+    """A SHA-256 in 64 lower-case hex digits. Returns it."""
+    if not _DIGEST.fullmatch(value):
+        raise InvalidArgument.field(
+            field, f"'{value[:80]}' is not a SHA-256 in 64 hex digits", reason="INVALID_DIGEST"
+        )
+    return value
+
+
+def product_id(sku: str) -> str:
+    """The id of a product: its SKU where that is an id, else a slug and 10 hex digits of its hash.
+
+    A SKU that merely looks like such a slug keeps its own name: the hash makes clashes with
+    other SKUs as unlikely as 40 bits can.
+    """
+    if _ID.fullmatch(sku):
+        return sku
+    ascii_text = unicodedata.normalize("NFKD", sku).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")[:50].strip("-")
+    digest = hashlib.sha256(sku.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+    return f"{slug}-{digest}" if slug else f"sku-{digest}"
+
+
+def new_id() -> str:
+    """A random id for server-made resources: 26 lower-case base32 characters, time-ordered."""
+    return _base32(_uuid7())
+
+
+def point_id(catalog: str, product: str, sha256: str) -> str:
+    """The vector store's id of one image of one product (UUIDv5, so repeats overwrite)."""
+    return str(uuid.uuid5(_POINTS, f"{catalog}/{product}/{sha256}"))
+
+
+def catalog_name(catalog: str) -> str:
+    return f"catalogs/{catalog}"
+
+
+def product_name(catalog: str, product: str) -> str:
+    return f"catalogs/{catalog}/products/{product}"
+
+
+def image_name(catalog: str, product: str, sha256: str) -> str:
+    return f"catalogs/{catalog}/products/{product}/images/{sha256}"
+
+
+def manifest_name(catalog: str, manifest: str) -> str:
+    return f"catalogs/{catalog}/manifests/{manifest}"
+
+
+def operation_name(operation: str) -> str:
+    return f"operations/{operation}"
+
+
+def model_name(model: str) -> str:
+    return f"models/{model}"
+
+
+def parse(name: str, pattern: str, field: str = "name") -> tuple[str, ...]:
+    """The ids in `name`, which must look like `pattern`, e.g. `catalogs/*/products/*`.
+
+    Raises InvalidArgument that shows the pattern when it does not.
+    """
+    parts, wanted = name.split("/"), pattern.split("/")
+    if len(parts) == len(wanted) and all(
+        part and (want == "*" or part == want) for part, want in zip(parts, wanted, strict=True)
+    ):
+        ids = tuple(part for part, want in zip(parts, wanted, strict=True) if want == "*")
+        if all(_ID.fullmatch(each) or _DIGEST.fullmatch(each) for each in ids):
+            return ids
+    raise InvalidArgument.field(
+        field, f"'{name[:200]}' is not a name like '{pattern}'", reason="INVALID_NAME"
+    )
+
+
+def _uuid7() -> int:
+    return (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+
+
+def _base32(value: int) -> str:
+    alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
+    return "".join(alphabet[value >> shift & 31] for shift in range(125, -1, -5))

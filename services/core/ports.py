@@ -1,0 +1,174 @@
+"""What the services need from the outside world, as Protocols. Adapters are in core.adapters.
+
+One contract suite per port (tests/contract) runs over every adapter. All are safe to call from
+many threads. Unreachable servers raise Unavailable.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from services.core.domain.filters import SearchFilter
+from services.core.messages import Message
+
+Float32 = npt.NDArray[np.float32]
+
+
+class Clock(Protocol):
+    """Time, so that tests can move it."""
+
+    def now(self) -> datetime:
+        """The current time in UTC."""
+
+
+class ObjectStore(Protocol):
+    """Bytes under keys of [A-Za-z0-9._/-]; other keys raise InvalidArgument.
+
+    A key is visible only with all its bytes. Writing a key again replaces it.
+    """
+
+    def put(self, key: str, data: bytes) -> None:
+        """Stores `data`, durable when it returns (against a crash of the process)."""
+
+    def put_stream(self, key: str, chunks: Iterable[bytes]) -> int:
+        """Stores the concatenation of `chunks` in bounded memory; returns its length."""
+
+    def get(self, key: str) -> bytes:
+        """All bytes. Raises NotFound; for keys under images/sha256/ DataLoss unless the hash fits."""
+
+    def get_range(self, key: str, offset: int, length: int) -> bytes:
+        """Bytes [offset, offset + length), fewer at the end. Raises NotFound."""
+
+    def stream(self, key: str, offset: int = 0) -> Iterator[bytes]:
+        """The bytes from `offset` on in pieces of at most 1 MiB. Raises NotFound."""
+
+    def size(self, key: str) -> int | None:
+        """Length in bytes, None when there is no such key."""
+
+    def delete(self, key: str) -> None:
+        """Removes the key; it may be gone already."""
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """All keys that start with `prefix`, in any order."""
+
+
+class TaskQueue(Protocol):
+    """Publishes messages to the queues that they name."""
+
+    def publish(self, message: Message) -> None:
+        """Returns when the broker has the message. Raises Unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSpec:
+    """A collection of the vector store. `distance`: cosine, euclidean or manhattan."""
+
+    name: str
+    dimension: int
+    distance: str = "cosine"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One image in a collection. `vector` is float32 of shape [dimension].
+
+    `payload` is JSON: product, sku, sha256 (text), parent (text, may be empty), categories
+    (all prefixes), labels (lists of text), price, stock (numbers, absent when unknown),
+    revision (int).
+    """
+
+    id: str
+    vector: Float32
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadChange:
+    """A new whole payload for some points; it carries its own `revision`."""
+
+    ids: tuple[str, ...]
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPoint:
+    """A search hit: higher scores are nearer (cosine similarity, or negative distance)."""
+
+    id: str
+    score: float
+    payload: Mapping[str, Any]
+
+
+class VectorStore(Protocol):
+    """Embeddings with payloads. The larger payload `revision` wins over every write order."""
+
+    def ensure_collection(self, spec: CollectionSpec) -> None:
+        """Makes the collection and its payload indexes when missing.
+
+        Raises FailedPrecondition when it exists with another dimension or distance.
+        """
+
+    def drop_collection(self, name: str) -> None:
+        """Removes the collection; it may be gone already."""
+
+    def upsert(self, collection: str, points: Sequence[Point]) -> None:
+        """Writes points unless the store holds them with a larger revision.
+
+        Returns when they are searchable. Raises NotFound for an unknown collection.
+        """
+
+    def set_payloads(self, collection: str, changes: Sequence[PayloadChange]) -> None:
+        """Replaces payloads unless the stored revision is larger; unknown ids are skipped."""
+
+    def delete(self, collection: str, ids: Sequence[str], revision: int) -> None:
+        """Removes points whose stored revision is at most `revision`; others stay."""
+
+    def search(
+        self,
+        collection: str,
+        vector: Float32,
+        *,
+        limit: int,
+        where: SearchFilter | None = None,
+        score_threshold: float | None = None,
+        timeout: float | None = None,
+    ) -> list[ScoredPoint]:
+        """The nearest points, best first. An unknown collection has none.
+
+        `timeout` in seconds; raises DeadlineExceeded. InvalidArgument (DIMENSION_MISMATCH) when
+        the vector has another length than the collection.
+        """
+
+    def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Point]:
+        """Stored points by id, those that exist, vectors included."""
+
+    def count(self, collection: str) -> int:
+        """Exact number of points; 0 for an unknown collection."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryEmbedding:
+    """A photo's embedding: float32 [embedding_dim]; `timings_ms` has decode and embed."""
+
+    embedding: Float32
+    norm: float
+    timings_ms: Mapping[str, float]
+
+
+class Embedder(Protocol):
+    """Embeds query photos, exactly as stored images were embedded."""
+
+    async def embed(
+        self,
+        photo: bytes,
+        model_digest: str,
+        timeout: float,  # noqa: ASYNC109 - what is left of a deadline
+    ) -> QueryEmbedding:
+        """`timeout` in seconds.
+
+        Raises InvalidImage, FailedPrecondition (MODEL_NOT_LOADED), DeadlineExceeded.
+        """

@@ -1,0 +1,361 @@
+"""The records: the truth about catalogues, products, images, operations and embeddings.
+
+`RecordStore.begin()` opens one transaction; the repositories on it read and write within it, and
+it commits when the block ends without an exception. Transactions that write are serialised per
+catalogue at least; keep them short and free of other I/O where possible.
+
+Rows are never lost to a delete: a deleted product or image is a tombstone until it is purged.
+A row of `product_images` whose `plan_revision` is empty is *unplanned*: the collection does not
+show it as the records do, and the coordinator owes it an index plan.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from services.core.domain.catalog import Catalog, Image, Product, ProductFields
+from services.core.domain.operations import Operation, OperationKind
+from services.core.shard_files import AcceptedRow
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Which model and collection answer for a catalogue, and when the collection last changed."""
+
+    catalog: str
+    number: int
+    model: str
+    model_digest: str
+    collection: str
+    dimension: int
+    distance: str
+    create_time: datetime
+    index_time: datetime | None
+
+
+class CatalogRecords(Protocol):
+    """Catalogues and their deployments."""
+
+    def create(self, catalog: str, display_name: str, model: str, now: datetime) -> Catalog:
+        """Raises AlreadyExists (CATALOG_EXISTS), NotFound (MODEL_NOT_FOUND)."""
+
+    def get(self, catalog: str) -> Catalog:
+        """Raises NotFound (CATALOG_NOT_FOUND), also for one that is being deleted."""
+
+    def page(self, after: str, limit: int) -> list[Catalog]:
+        """Those with an id greater than `after`, in the order of ids."""
+
+    def rename(self, catalog: str, display_name: str, now: datetime) -> Catalog: ...
+
+    def next_revision(self, catalog: str) -> int:
+        """Counts up and returns the revision of a write that is accepted in this transaction."""
+
+    def deployment(self, catalog: str) -> Deployment:
+        """The live one. Raises NotFound (CATALOG_NOT_FOUND)."""
+
+    def mark_deleting(self, catalog: str) -> None:
+        """Hides it from everything but its deletion."""
+
+    def remove_rows(self, catalog: str, limit: int) -> int:
+        """Deletes up to `limit` rows that belong to it, at last its own; 0 when all are gone."""
+
+    def indexed(self, catalog: str, now: datetime) -> None:
+        """A change became searchable now."""
+
+
+class ModelRecords(Protocol):
+    """Models that this installation knows."""
+
+    def put(self, name: str, digest: str, spec: Mapping[str, Any], now: datetime) -> None:
+        """Registers a model; the same name with another digest replaces it for new catalogues."""
+
+    def spec(self, digest: str) -> dict[str, Any]:
+        """Raises NotFound (MODEL_NOT_FOUND)."""
+
+
+class ProductRecords(Protocol):
+    """Products and their images."""
+
+    def create(self, catalog: str, fields: ProductFields, revision: int, now: datetime) -> Product:
+        """Raises AlreadyExists (PRODUCT_EXISTS) unless there is none or only a tombstone."""
+
+    def get(self, catalog: str, product: str) -> Product:
+        """Raises NotFound (PRODUCT_NOT_FOUND)."""
+
+    def get_many(self, catalog: str, products: Sequence[str]) -> dict[str, Product]:
+        """Those that exist and are not deleted. `image_count` is 0 in these."""
+
+    def page(self, catalog: str, after: str, limit: int) -> list[Product]: ...
+
+    def update(
+        self, catalog: str, product: str, fields: ProductFields, revision: int, now: datetime
+    ) -> Product:
+        """Replaces the fields; its images become unplanned. Raises NotFound."""
+
+    def delete(self, catalog: str, product: str, revision: int, now: datetime) -> None:
+        """Tombstones the product and its images, which become unplanned. Raises NotFound."""
+
+    def add_image(
+        self, catalog: str, product: str, sha256: str, revision: int, now: datetime
+    ) -> Image:
+        """An uploaded image, pending; a repeat returns the stored record. Raises NotFound."""
+
+    def get_image(self, catalog: str, product: str, sha256: str) -> Image:
+        """Raises NotFound (IMAGE_NOT_FOUND)."""
+
+    def page_images(self, catalog: str, product: str, after: str, limit: int) -> list[Image]:
+        """Raises NotFound (PRODUCT_NOT_FOUND)."""
+
+    def delete_image(
+        self, catalog: str, product: str, sha256: str, revision: int, now: datetime
+    ) -> None:
+        """Tombstones one image, which becomes unplanned. Raises NotFound (IMAGE_NOT_FOUND)."""
+
+    def live(self, catalog: str, images: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those of the (product, sha256) pairs that are not deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class MergeOutcome:
+    """What merging a shard's rows did.
+
+    The counts are differences: a product found unchanged by one shard and changed by a later one
+    of the same operation counts -1 unchanged and +1 updated there. `superseded` are rows whose
+    product a newer write deleted.
+    """
+
+    created: int
+    updated: int
+    unchanged: int
+    products: tuple[str, ...]
+    superseded: tuple[AcceptedRow, ...]
+    missing: tuple[AcceptedRow, ...]  # rows without an image column for products that do not exist
+    disagreements: tuple[tuple[AcceptedRow, str], ...]  # (row, field) whose value was not taken
+
+
+@dataclass(frozen=True, slots=True)
+class PlanEntry:
+    """One unplanned image: its whole product, and its embedding unless it is deleted."""
+
+    product: Product
+    sha256: str
+    deleted: bool
+    searchable: bool
+    embeddings: str
+    embedding_row: int
+
+
+class ImportRecords(Protocol):
+    """What the coordinator does to products in bulk. All take a shard's worth at a time."""
+
+    def merge_rows(
+        self, catalog: str, rows: Sequence[AcceptedRow], revision: int, now: datetime
+    ) -> MergeOutcome:
+        """Merges rows into products and images as design.md, section 4 says."""
+
+    def stale_images(self, catalog: str, revision: int, limit: int) -> list[tuple[str, str]]:
+        """Imported images that products seen at `revision` no longer list."""
+
+    def delete_images(
+        self, catalog: str, images: Sequence[tuple[str, str]], revision: int, now: datetime
+    ) -> None:
+        """Tombstones them; they become unplanned."""
+
+    def refuse_images(self, catalog: str, refused: Mapping[str, str]) -> None:
+        """Marks every image of the catalogue with these hashes as refused, hash -> reason."""
+
+    def unplanned(self, catalog: str, digest: str, products: Sequence[str]) -> list[PlanEntry]:
+        """Unplanned images of these products that are deleted, or embedded by `digest`."""
+
+    def planned(
+        self, catalog: str, images: Sequence[tuple[str, str]], plan_revision: int | None
+    ) -> None:
+        """Notes which plan writes these images; None makes them unplanned again."""
+
+    def indexed(self, catalog: str, plan_revision: int) -> None:
+        """The plan is in the collection: its images are searchable."""
+
+    def deleted_after(self, catalog: str, plan_revision: int) -> list[tuple[str, str]]:
+        """Images deleted by a later plan: an upsert that ran late may have brought them back."""
+
+
+class EmbeddingRecords(Protocol):
+    """Which image has been embedded by which model, and where the embedding is."""
+
+    def add(self, digest: str, key: str, sha256s: Sequence[str]) -> None:
+        """Row i of the file `key` is sha256s[i]; those that are known already keep their place."""
+
+    def known(self, digest: str, sha256s: Sequence[str]) -> set[str]:
+        """Those that have an embedding."""
+
+    def refuse(self, refused: Mapping[str, str]) -> None:
+        """Remembers bytes that are no usable picture, for every later import."""
+
+    def refusals(self, sha256s: Sequence[str]) -> dict[str, str]:
+        """Hash -> reason of those remembered."""
+
+    def claim(self, operation: str, sha256s: Sequence[str]) -> list[str]:
+        """Those not yet claimed by this operation, now claimed, in the order given."""
+
+    def settle(self, operation: str, refused: Mapping[str, str]) -> None:
+        """Remembers refusals for the rest of the operation, also those of a passing nature."""
+
+    def settled(self, operation: str, sha256s: Sequence[str]) -> dict[str, str]:
+        """Hash -> reason of those refused within the operation."""
+
+    def forget(self, operation: str) -> None:
+        """Drops the claims of a finished operation."""
+
+
+class OperationRecords(Protocol):
+    """Long-running operations."""
+
+    def create(
+        self,
+        kind: OperationKind,
+        catalog: str,
+        revision: int,
+        request: Mapping[str, Any],
+        now: datetime,
+    ) -> Operation:
+        """A new QUEUED operation, which the coordinator finds."""
+
+    def get(self, operation: str) -> Operation:
+        """Raises NotFound (OPERATION_NOT_FOUND)."""
+
+    def page(self, after: str, limit: int, catalog: str = "") -> list[Operation]:
+        """Visible ones, newest first; `after` is the id of the last one of the page before."""
+
+    def cancel(self, operation: str, now: datetime) -> Operation:
+        """QUEUED or RUNNING becomes CANCELLING; a finished one stays as it is."""
+
+    def delete(self, operation: str) -> None:
+        """Raises NotFound; FailedPrecondition (OPERATION_RUNNING) unless it is done."""
+
+    def save(self, operation: Operation) -> None:
+        """Writes state, counts, total_rows, result, error and times back."""
+
+    def active(self) -> list[Operation]:
+        """Those that are not done, oldest first."""
+
+    def purge(self, kind: OperationKind, before: datetime) -> int:
+        """Removes finished ones of a kind that ended before a time, with their shards."""
+
+
+class Stage(StrEnum):
+    """The stages of a shard, in their order."""
+
+    MANIFEST = "manifest"
+    INGEST = "ingest"
+    EMBED = "embed"
+    INDEX = "index"
+    DONE = "done"
+
+
+class ShardState(StrEnum):
+    """What a shard is waiting for within its stage."""
+
+    READY = "ready"  # to be published
+    IN_FLIGHT = "in_flight"  # a worker, until the lease ends
+    REPORTED = "reported"  # its turn to be applied
+
+
+@dataclass(slots=True)
+class Shard:
+    """One unit of work of an operation. `message` is the body for the current stage.
+
+    `notes` is what the coordinator carries from stage to stage.
+    """
+
+    operation: str
+    sequence: int
+    stage: Stage
+    state: ShardState
+    message: dict[str, Any]
+    report: dict[str, Any] | None = None
+    attempts: int = 0
+    lease_until: datetime | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+class ShardRecords(Protocol):
+    """The outbox and progress of operations: one row a shard."""
+
+    def add(self, shards: Sequence[Shard]) -> None:
+        """Adds shards; the same (operation, sequence) again changes nothing."""
+
+    def get(self, operation: str, sequence: int) -> Shard | None: ...
+
+    def save(self, shard: Shard) -> None: ...
+
+    def first(self, operation: str, stages: Sequence[Stage]) -> Shard | None:
+        """The shard with the lowest sequence that is in one of these stages."""
+
+    def unfinished(self, operation: str) -> int:
+        """Number of shards whose stage is not DONE."""
+
+    def next_sequence(self, operation: str) -> int:
+        """One more than the largest; 0 for an operation without shards."""
+
+    def reported(self, operation: str, stage: Stage) -> list[Shard]:
+        """REPORTED shards of that stage, in order."""
+
+    def page(self, operation: str, after: int, limit: int) -> list[Shard]:
+        """Shards with a sequence greater than `after`, in order."""
+
+    def lease(
+        self, operation: str, window: int, now: datetime, until: datetime, stages: Sequence[Stage]
+    ) -> list[Shard]:
+        """Takes READY shards of these stages into flight, later stages and lower numbers first.
+
+        At most `window` shards of the operation are in flight, and none whose number is more than
+        2 * window beyond the first unfinished one.
+        """
+
+    def lapse(self, now: datetime | None) -> int:
+        """IN_FLIGHT shards whose lease ended (all when None) become READY; returns how many."""
+
+    def drop(self, operation: str, stage: Stage) -> None:
+        """Removes the operation's shards that are still in that stage (after a cancel)."""
+
+
+class RequestRecords(Protocol):
+    """Answers to requests with a request_id (AIP-155)."""
+
+    def find(self, rpc: str, request_id: str, digest: str) -> bytes | None:
+        """The stored answer. Raises InvalidArgument (REQUEST_ID_REUSED) for another payload."""
+
+    def remember(
+        self, rpc: str, request_id: str, digest: str, answer: bytes, now: datetime
+    ) -> None: ...
+
+
+class Records(Protocol):
+    """The repositories of one transaction."""
+
+    @property
+    def catalogs(self) -> CatalogRecords: ...
+    @property
+    def models(self) -> ModelRecords: ...
+    @property
+    def products(self) -> ProductRecords: ...
+    @property
+    def imports(self) -> ImportRecords: ...
+    @property
+    def embeddings(self) -> EmbeddingRecords: ...
+    @property
+    def operations(self) -> OperationRecords: ...
+    @property
+    def shards(self) -> ShardRecords: ...
+    @property
+    def requests(self) -> RequestRecords: ...
+
+
+class RecordStore(Protocol):
+    """Durable records behind transactions."""
+
+    def begin(self, *, write: bool = False) -> AbstractContextManager[Records]:
+        """One transaction: commits at the end of the block, rolls back on an exception."""

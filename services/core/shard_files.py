@@ -1,0 +1,193 @@
+"""The files that stages hand to each other through the object store.
+
+Rows and plans are Parquet, embeddings are Arrow IPC (read without copying); neither can carry code.
+"""
+
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from services.core.domain.errors import DataLoss
+from services.core.ports import Float32
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedRow:
+    """A checked row. `given` names the product fields that the manifest has a column for."""
+
+    row: int
+    fields: Mapping[str, Any]  # arguments of ProductFields, JSON values
+    given: tuple[str, ...]
+    sha256s: tuple[str, ...]
+    sources: tuple[str, ...]  # references as the manifest wrote them, parallel to sha256s
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """One line of the error report: a whole row, or one image of it (`row_rejected` false)."""
+
+    row: int
+    reason: str
+    field: str
+    value: str
+    sku: str = ""
+    row_rejected: bool = True
+
+
+_ACCEPTED = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("fields", pa.string()),
+        ("given", pa.list_(pa.string())),
+        ("sha256s", pa.list_(pa.string())),
+        ("sources", pa.list_(pa.string())),
+    ]
+)
+_REJECTED = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("reason", pa.string()),
+        ("field", pa.string()),
+        ("value", pa.string()),
+        ("sku", pa.string()),
+        ("row_rejected", pa.bool_()),
+    ]
+)
+
+
+def write_accepted(rows: Sequence[AcceptedRow]) -> bytes:
+    columns = {
+        "row": [each.row for each in rows],
+        "fields": [json.dumps(each.fields, ensure_ascii=False) for each in rows],
+        "given": [each.given for each in rows],
+        "sha256s": [each.sha256s for each in rows],
+        "sources": [each.sources for each in rows],
+    }
+    return _parquet(pa.table(columns, schema=_ACCEPTED))
+
+
+def read_accepted(data: bytes) -> list[AcceptedRow]:
+    return [
+        AcceptedRow(
+            each["row"],
+            json.loads(each["fields"]),
+            tuple(each["given"]),
+            tuple(each["sha256s"]),
+            tuple(each["sources"]),
+        )
+        for each in _read_parquet(data, _ACCEPTED).to_pylist()
+    ]
+
+
+def write_rejected(rows: Iterable[RejectedRow]) -> bytes:
+    listed = [{name: getattr(each, name) for name in _REJECTED.names} for each in rows]
+    return _parquet(pa.Table.from_pylist(listed, schema=_REJECTED))
+
+
+def read_rejected(data: bytes) -> list[RejectedRow]:
+    return [RejectedRow(**each) for each in _read_parquet(data, _REJECTED).to_pylist()]
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Rows of one embeddings file: embedding float32 [n, d] before the linear part, norm [n]."""
+
+    sha256s: tuple[str, ...]
+    embeddings: Float32
+    norms: Float32
+
+
+def write_embeddings(rows: Embeddings) -> bytes:
+    """Embedding vectors as float32 (normalised where the model says so), their norms beside."""
+    count, dimension = rows.embeddings.shape
+    flat = pa.array(np.ascontiguousarray(rows.embeddings, np.float32).reshape(-1))
+    table = pa.table(
+        {
+            "sha256": pa.array(rows.sha256s, pa.string()),
+            "norm": pa.array(np.asarray(rows.norms, np.float32)),
+            "embedding": pa.FixedSizeListArray.from_arrays(flat, dimension),
+        }
+    ).replace_schema_metadata({"dimension": str(dimension)})
+    if table.num_rows != count:
+        raise ValueError(f"{len(rows.sha256s)} hashes for {count} embeddings")
+    sink = io.BytesIO()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def read_embeddings(data: bytes) -> Embeddings:
+    """Raises DataLoss for bytes that are no embeddings file."""
+    try:
+        table = pa.ipc.open_file(pa.BufferReader(data)).read_all().combine_chunks()
+        dimension = int(table.schema.metadata[b"dimension"])
+        flat = table["embedding"].combine_chunks().flatten().to_numpy()
+        norms = table["norm"].to_numpy()
+        return Embeddings(tuple(table["sha256"].to_pylist()), flat.reshape(-1, dimension), norms)
+    except (pa.ArrowInvalid, KeyError, TypeError) as error:
+        raise DataLoss(f"embeddings file is damaged: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPoint:
+    """One line of an index plan.
+
+    `action` is `upsert` (embedding row `embedding_row` of file `embeddings`), `payload` or
+    `delete`; `revision` orders it against other writes of the same point.
+    """
+
+    action: str
+    point_id: str
+    revision: int
+    payload: Mapping[str, Any]
+    embeddings: str = ""
+    embedding_row: int = 0
+
+
+_PLAN = pa.schema(
+    [
+        ("action", pa.string()),
+        ("point_id", pa.string()),
+        ("revision", pa.int64()),
+        ("payload", pa.string()),
+        ("embeddings", pa.string()),
+        ("embedding_row", pa.int64()),
+    ]
+)
+
+
+def write_plan(points: Sequence[PlannedPoint]) -> bytes:
+    listed = [
+        {
+            **{name: getattr(each, name) for name in _PLAN.names},
+            "payload": json.dumps(each.payload, ensure_ascii=False),
+        }
+        for each in points
+    ]
+    return _parquet(pa.Table.from_pylist(listed, schema=_PLAN))
+
+
+def read_plan(data: bytes) -> list[PlannedPoint]:
+    return [
+        PlannedPoint(**{**each, "payload": json.loads(each["payload"])})
+        for each in _read_parquet(data, _PLAN).to_pylist()
+    ]
+
+
+def _parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def _read_parquet(data: bytes, schema: pa.Schema) -> pa.Table:
+    try:
+        return pq.read_table(pa.BufferReader(data)).select(schema.names)
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise DataLoss(f"shard file is damaged: {error}") from error
