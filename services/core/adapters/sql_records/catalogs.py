@@ -1,0 +1,175 @@
+"""Catalogues, deployments and models in SQL."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.core.adapters.sql_records import tables
+from services.core.adapters.sql_records.statements import upsert
+from services.core.domain import names
+from services.core.domain.catalog import Catalog, ImageState
+from services.core.domain.errors import AlreadyExists, NotFound
+from services.core.record_ports import CatalogRecords, Deployment, ModelRecords
+
+_C, _D, _P, _I = tables.catalogs, tables.deployments, tables.products, tables.product_images
+
+
+class SqlCatalogs(CatalogRecords):
+    """See CatalogRecords."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._db = connection
+
+    def create(self, catalog: str, display_name: str, model: str, now: datetime) -> Catalog:
+        if self._db.scalar(sa.select(_C.c.id).where(_C.c.id == catalog)):
+            raise AlreadyExists(
+                f"catalogs/{catalog} exists already, or is still being deleted",
+                reason="CATALOG_EXISTS",
+                metadata={"catalog": catalog},
+            )
+        found = self._db.execute(
+            sa.select(tables.models)
+            .where(tables.models.c.name == model)
+            .order_by(tables.models.c.create_time.desc())
+            .limit(1)
+        ).one_or_none()
+        if found is None:
+            raise NotFound(f"models/{model} does not exist", reason="MODEL_NOT_FOUND")
+        self._db.execute(
+            _C.insert(),
+            {
+                "id": catalog,
+                "display_name": display_name,
+                "revision": 0,
+                "deployment": 1,
+                "deleting": False,
+                "create_time": now,
+                "update_time": now,
+            },
+        )
+        # A new collection for every catalogue ever made: one that is deleted and made again
+        # never meets the points of its predecessor.
+        self._db.execute(
+            _D.insert(),
+            {
+                "catalog": catalog,
+                "number": 1,
+                "model": model,
+                "model_digest": found.digest,
+                "collection": f"{catalog}.{found.digest[:12]}.{names.new_id()[-8:]}",
+                "dimension": found.spec["embedding_dim"],
+                "distance": found.spec["distance"],
+                "create_time": now,
+            },
+        )
+        return self.get(catalog)
+
+    def get(self, catalog: str) -> Catalog:
+        row = self._db.execute(self._select().where(_C.c.id == catalog)).one_or_none()
+        if row is None:
+            raise catalog_not_found(catalog)
+        return _catalog(row)
+
+    def page(self, after: str, limit: int) -> list[Catalog]:
+        query = self._select().where(_C.c.id > after).order_by(_C.c.id).limit(limit)
+        return [_catalog(row) for row in self._db.execute(query)]
+
+    def rename(self, catalog: str, display_name: str, now: datetime) -> Catalog:
+        self.get(catalog)
+        self._db.execute(
+            _C.update().where(_C.c.id == catalog).values(display_name=display_name, update_time=now)
+        )
+        return self.get(catalog)
+
+    def next_revision(self, catalog: str) -> int:
+        revision = self._db.scalar(
+            _C.update()
+            .where(_C.c.id == catalog, ~_C.c.deleting)
+            .values(revision=_C.c.revision + 1)
+            .returning(_C.c.revision)
+        )
+        if revision is None:
+            raise catalog_not_found(catalog)
+        return int(revision)
+
+    def deployment(self, catalog: str) -> Deployment:
+        row = self._db.execute(
+            sa.select(_D, _C.c.index_time)
+            .join(_C, (_C.c.id == _D.c.catalog) & (_C.c.deployment == _D.c.number))
+            .where(_C.c.id == catalog, ~_C.c.deleting)
+        ).one_or_none()
+        if row is None:
+            raise catalog_not_found(catalog)
+        return Deployment(**row._mapping)
+
+    def mark_deleting(self, catalog: str) -> None:
+        self._db.execute(_C.update().where(_C.c.id == catalog).values(deleting=True))
+
+    def remove_rows(self, catalog: str, limit: int) -> int:
+        for table, key in ((_I, (_I.c.product, _I.c.sha256)), (_P, (_P.c.id,))):
+            chosen = sa.select(*key).where(table.c.catalog == catalog).limit(limit)
+            result = self._db.execute(
+                table.delete().where(table.c.catalog == catalog, sa.tuple_(*key).in_(chosen))
+            )
+            if result.rowcount:
+                return int(result.rowcount)
+        self._db.execute(_D.delete().where(_D.c.catalog == catalog))
+        self._db.execute(_C.delete().where(_C.c.id == catalog))
+        return 0
+
+    def indexed(self, catalog: str, now: datetime) -> None:
+        self._db.execute(_C.update().where(_C.c.id == catalog).values(index_time=now))
+
+    def _select(self) -> sa.Select[Any]:
+        products = sa.select(sa.func.count()).where(_P.c.catalog == _C.c.id, ~_P.c.deleted)
+        images = sa.select(sa.func.count()).where(
+            _I.c.catalog == _C.c.id, ~_I.c.deleted, _I.c.state == ImageState.SEARCHABLE
+        )
+        return (
+            sa.select(
+                _C,
+                _D.c.model,
+                _D.c.model_digest,
+                _D.c.collection,
+                products.scalar_subquery().label("product_count"),
+                images.scalar_subquery().label("image_count"),
+            )
+            .join(_D, (_C.c.id == _D.c.catalog) & (_C.c.deployment == _D.c.number))
+            .where(~_C.c.deleting)
+        )
+
+
+class SqlModels(ModelRecords):
+    """See ModelRecords."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._db = connection
+
+    def put(self, name: str, digest: str, spec: Mapping[str, Any], now: datetime) -> None:
+        row = {"digest": digest, "name": name, "spec": dict(spec), "create_time": now}
+        upsert(self._db, tables.models, [row])
+
+    def spec(self, digest: str) -> dict[str, Any]:
+        spec = self._db.scalar(
+            sa.select(tables.models.c.spec).where(tables.models.c.digest == digest)
+        )
+        if spec is None:
+            raise NotFound(f"no model has the digest {digest}", reason="MODEL_NOT_FOUND")
+        return dict(spec)
+
+
+def catalog_not_found(catalog: str) -> NotFound:
+    return NotFound(
+        f"catalogs/{catalog} does not exist; create it with "
+        f"`shelflens catalogs create {catalog}` or list those that do",
+        reason="CATALOG_NOT_FOUND",
+        metadata={"catalog": catalog},
+    )
+
+
+def _catalog(row: sa.Row[Any]) -> Catalog:
+    values = dict(row._mapping)
+    del values["deployment"]
+    return Catalog(**values)

@@ -1,0 +1,229 @@
+"""Products and images in bulk, a shard at a time, in SQL."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from services.core.adapters.sql_records import tables
+from services.core.adapters.sql_records.merging import ShardMerge, StoredImage, StoredProduct
+from services.core.adapters.sql_records.products import field_values, to_fields, to_product
+from services.core.adapters.sql_records.statements import upsert
+from services.core.domain import names
+from services.core.domain.catalog import ImageState
+from services.core.record_ports import ImportRecords, MergeOutcome, PlanEntry
+from services.core.shard_files import AcceptedRow
+
+_P, _I, _E, _F = (
+    tables.products,
+    tables.product_images,
+    tables.embeddings,
+    tables.embedding_files,
+)
+
+
+class SqlImports(ImportRecords):
+    """See ImportRecords."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._db = connection
+
+    def merge_rows(
+        self, catalog: str, rows: Sequence[AcceptedRow], revision: int, now: datetime
+    ) -> MergeOutcome:
+        ids = list({names.product_id(row.fields["sku"]) for row in rows})
+        hashes = list({sha256 for row in rows for sha256 in row.sha256s})
+        merge = ShardMerge(
+            revision, self._products(catalog, ids), self._images(catalog, ids, hashes)
+        )
+        for row in rows:
+            merge.add(row)
+        self._write_products(catalog, merge, now)
+        self._write_images(catalog, merge, now)
+        return merge.outcome()
+
+    def stale_images(self, catalog: str, revision: int, limit: int) -> list[tuple[str, str]]:
+        query = (
+            sa.select(_I.c.product, _I.c.sha256)
+            .join(_P, (_P.c.catalog == _I.c.catalog) & (_P.c.id == _I.c.product))
+            .where(
+                _P.c.catalog == catalog,
+                _P.c.listed_revision == revision,
+                _I.c.origin == "import",
+                _I.c.revision < revision,
+                ~_I.c.deleted,
+            )
+            .limit(limit)
+        )
+        return [(row.product, row.sha256) for row in self._db.execute(query)]
+
+    def delete_images(
+        self, catalog: str, images: Sequence[tuple[str, str]], revision: int, now: datetime
+    ) -> None:
+        self._update_images(
+            catalog, images, {"deleted": True, "revision": revision, "plan_revision": None}
+        )
+
+    def refuse_images(self, catalog: str, refused: Mapping[str, str]) -> None:
+        if refused:
+            self._db.execute(
+                _I.update()
+                .where(
+                    _I.c.catalog == catalog,
+                    _I.c.sha256 == sa.bindparam("hash"),
+                    ~_I.c.deleted,
+                )
+                .values(state=ImageState.REFUSED, refusal=sa.bindparam("reason")),
+                [{"hash": sha256, "reason": reason} for sha256, reason in refused.items()],
+            )
+
+    def unplanned(self, catalog: str, digest: str, products: Sequence[str]) -> list[PlanEntry]:
+        query = (
+            sa.select(
+                _P,
+                _I.c.sha256,
+                _I.c.deleted.label("image_deleted"),
+                _I.c.state,
+                _F.c.key,
+                _E.c.row,
+            )
+            .join(_P, (_P.c.catalog == _I.c.catalog) & (_P.c.id == _I.c.product))
+            .outerjoin(_E, (_E.c.sha256 == _I.c.sha256) & (_E.c.digest == digest))
+            .outerjoin(_F, _F.c.id == _E.c.file)
+            .where(
+                _I.c.catalog == catalog,
+                _I.c.product.in_(products),
+                _I.c.plan_revision.is_(None),
+                _I.c.deleted | ((_I.c.state != ImageState.REFUSED) & _E.c.row.is_not(None)),
+            )
+        )
+        return [
+            PlanEntry(
+                product=to_product(row),
+                sha256=row.sha256,
+                deleted=row.image_deleted,
+                searchable=row.state == ImageState.SEARCHABLE,
+                embeddings=row.key or "",
+                embedding_row=row.row or 0,
+            )
+            for row in self._db.execute(query)
+        ]
+
+    def planned(
+        self, catalog: str, images: Sequence[tuple[str, str]], plan_revision: int | None
+    ) -> None:
+        self._update_images(catalog, images, {"plan_revision": plan_revision})
+
+    def indexed(self, catalog: str, plan_revision: int) -> None:
+        self._db.execute(
+            _I.update()
+            .where(
+                _I.c.catalog == catalog,
+                _I.c.plan_revision == plan_revision,
+                ~_I.c.deleted,
+                _I.c.state == ImageState.PENDING,
+            )
+            .values(state=ImageState.SEARCHABLE)
+        )
+
+    def deleted_after(self, catalog: str, plan_revision: int) -> list[tuple[str, str]]:
+        query = sa.select(_I.c.product, _I.c.sha256).where(
+            _I.c.catalog == catalog, _I.c.plan_revision > plan_revision, _I.c.deleted
+        )
+        return [(row.product, row.sha256) for row in self._db.execute(query)]
+
+    def _products(self, catalog: str, ids: Sequence[str]) -> dict[str, StoredProduct]:
+        query = sa.select(_P).where(_P.c.catalog == catalog, _P.c.id.in_(ids))
+        return {
+            row.id: StoredProduct(
+                id=row.id,
+                fields=to_fields(row),
+                revision=row.revision,
+                seen_revision=row.seen_revision,
+                listed_revision=row.listed_revision,
+                outcome=row.outcome,
+                deleted=row.deleted,
+                update_time=row.update_time,
+            )
+            for row in self._db.execute(query)
+        }
+
+    def _images(
+        self, catalog: str, ids: Sequence[str], hashes: Sequence[str]
+    ) -> dict[tuple[str, str], StoredImage]:
+        query = sa.select(_I).where(
+            _I.c.catalog == catalog, _I.c.product.in_(ids), _I.c.sha256.in_(hashes)
+        )
+        return {
+            (row.product, row.sha256): StoredImage(
+                state=ImageState(row.state),
+                source=row.source,
+                origin=row.origin,
+                revision=row.revision,
+                plan_revision=row.plan_revision,
+                deleted=row.deleted,
+                create_time=row.create_time,
+            )
+            for row in self._db.execute(query)
+        }
+
+    def _write_products(self, catalog: str, merge: ShardMerge, now: datetime) -> None:
+        rows = [
+            field_values(product.fields)
+            | {
+                "catalog": catalog,
+                "id": product.id,
+                "revision": product.revision,
+                "seen_revision": product.seen_revision,
+                "listed_revision": product.listed_revision,
+                "outcome": product.outcome,
+                "deleted": product.deleted,
+                "update_time": now if product.changed else product.update_time or now,
+            }
+            for product in merge.touched_products()
+        ]
+        upsert(self._db, _P, rows)
+        if merge.payload_changed:
+            self._db.execute(
+                _I.update()
+                .where(
+                    _I.c.catalog == catalog,
+                    _I.c.product.in_(merge.payload_changed),
+                    ~_I.c.deleted,
+                )
+                .values(plan_revision=None)
+            )
+
+    def _write_images(self, catalog: str, merge: ShardMerge, now: datetime) -> None:
+        rows = [
+            {
+                "catalog": catalog,
+                "product": product,
+                "sha256": sha256,
+                "state": image.state,
+                "refusal": "",
+                "source": image.source,
+                "origin": image.origin,
+                "revision": image.revision,
+                "plan_revision": None if product in merge.payload_changed else image.plan_revision,
+                "deleted": image.deleted,
+                "create_time": image.create_time or now,
+            }
+            for (product, sha256), image in merge.touched_images()
+        ]
+        upsert(self._db, _I, rows)
+
+    def _update_images(
+        self, catalog: str, images: Sequence[tuple[str, str]], values: Mapping[str, object]
+    ) -> None:
+        if images:
+            self._db.execute(
+                _I.update()
+                .where(
+                    _I.c.catalog == catalog,
+                    _I.c.product == sa.bindparam("of_product"),
+                    _I.c.sha256 == sa.bindparam("of_hash"),
+                )
+                .values(**values),
+                [{"of_product": product, "of_hash": sha256} for product, sha256 in images],
+            )

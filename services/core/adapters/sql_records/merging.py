@@ -1,0 +1,185 @@
+"""How the rows of an import become products and images (design: rows of one SKU merge).
+
+Pure: works on what is stored and what the rows say, and collects what has to be written.
+`revision` is that of the import. A newer revision found in the records always wins.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from services.core.domain import names
+from services.core.domain.catalog import ImageState, ProductFields
+from services.core.record_ports import MergeOutcome
+from services.core.shard_files import AcceptedRow
+
+_MERGED = (
+    "title", "description", "categories", "labels", "parent", "price", "stock", "attributes",
+)  # fmt: skip
+_IN_PAYLOAD = ("sku", "categories", "labels", "parent", "price", "stock")
+
+
+@dataclass(slots=True)
+class StoredProduct:
+    """A row of `products`, also while it changes."""
+
+    id: str
+    fields: ProductFields
+    revision: int
+    seen_revision: int
+    listed_revision: int
+    outcome: str
+    deleted: bool
+    update_time: datetime | None
+    changed: bool = False
+
+
+@dataclass(slots=True)
+class StoredImage:
+    """A row of `product_images`, also while it changes."""
+
+    state: ImageState
+    source: str
+    origin: str
+    revision: int
+    plan_revision: int | None
+    deleted: bool
+    create_time: datetime | None
+
+
+class ShardMerge:
+    """Merges the rows of one shard, in their order, into what is stored."""
+
+    def __init__(
+        self,
+        revision: int,
+        products: dict[str, StoredProduct],
+        images: dict[tuple[str, str], StoredImage],
+    ) -> None:
+        self._revision = revision
+        self._products = products
+        self._images = images
+        self._counts = {"created": 0, "updated": 0, "unchanged": 0}
+        self._touched: dict[str, None] = {}
+        self._touched_images: dict[tuple[str, str], None] = {}
+        self._superseded: list[AcceptedRow] = []
+        self._missing: list[AcceptedRow] = []
+        self._disagreements: list[tuple[AcceptedRow, str]] = []
+        self.payload_changed: set[str] = set()
+
+    def add(self, row: AcceptedRow) -> None:
+        """Merges one row."""
+        product_id = names.product_id(row.fields["sku"])
+        product = self._products.get(product_id)
+        lists_images = "images" in row.given
+        if product and product.deleted and product.revision > self._revision:
+            self._superseded.append(row)
+            return
+        if product is None or product.deleted:
+            if not lists_images:
+                self._missing.append(row)
+                return
+            product = self._create(product_id, row)
+        elif product.seen_revision > self._revision:
+            return  # a later import has spoken about this product
+        else:
+            self._merge(product, row)
+        self._touched[product_id] = None
+        if lists_images:
+            product.listed_revision = self._revision
+            self._list_images(product, row)
+
+    def outcome(self) -> MergeOutcome:
+        return MergeOutcome(
+            **self._counts,
+            products=tuple(self._touched),
+            superseded=tuple(self._superseded),
+            missing=tuple(self._missing),
+            disagreements=tuple(self._disagreements),
+        )
+
+    def touched_products(self) -> list[StoredProduct]:
+        return [self._products[each] for each in self._touched]
+
+    def touched_images(self) -> Iterator[tuple[tuple[str, str], StoredImage]]:
+        return ((key, self._images[key]) for key in self._touched_images)
+
+    def _create(self, product_id: str, row: AcceptedRow) -> StoredProduct:
+        product = StoredProduct(
+            id=product_id,
+            fields=ProductFields(**row.fields),
+            revision=self._revision,
+            seen_revision=self._revision,
+            listed_revision=self._revision,
+            outcome="created",
+            deleted=False,
+            update_time=None,
+            changed=True,
+        )
+        self._products[product_id] = product
+        self._counts["created"] += 1
+        return product
+
+    def _merge(self, product: StoredProduct, row: AcceptedRow) -> None:
+        first = product.seen_revision < self._revision
+        if first:
+            product.seen_revision = self._revision
+            product.outcome = "unchanged"
+            self._counts["unchanged"] += 1
+        if product.revision > self._revision:
+            return  # the API changed the fields after this import was accepted
+        given = {name: row.fields[name] for name in _MERGED if name in row.given}
+        merged = self._replaced(product.fields, given) if first else self._filled(product, row)
+        if merged != product.fields:
+            self._mark_changed(product)
+            product.revision = self._revision
+            if any(getattr(merged, n) != getattr(product.fields, n) for n in _IN_PAYLOAD):
+                self.payload_changed.add(product.id)
+            product.fields = merged
+
+    @staticmethod
+    def _replaced(stored: ProductFields, given: Mapping[str, object]) -> ProductFields:
+        return replace(stored, **given)  # type: ignore[arg-type]
+
+    def _filled(self, product: StoredProduct, row: AcceptedRow) -> ProductFields:
+        values: dict[str, object] = {}
+        said = ProductFields(**row.fields)
+        for name in _MERGED:
+            new, old = getattr(said, name), getattr(product.fields, name)
+            if name not in row.given or new in (None, "", (), {}) or new == old:
+                continue
+            if old in (None, "", (), {}):
+                values[name] = new
+            else:
+                self._disagreements.append((row, name))
+        return replace(product.fields, **values) if values else product.fields  # type: ignore[arg-type]
+
+    def _mark_changed(self, product: StoredProduct) -> None:
+        product.changed = True
+        if product.outcome == "unchanged":
+            product.outcome = "updated"
+            self._counts["unchanged"] -= 1
+            self._counts["updated"] += 1
+
+    def _list_images(self, product: StoredProduct, row: AcceptedRow) -> None:
+        for sha256, source in zip(row.sha256s, row.sources, strict=True):
+            key = (product.id, sha256)
+            image = self._images.get(key)
+            if image and image.deleted and image.revision > self._revision:
+                continue  # deleted after this import was accepted
+            if image is None or image.deleted or image.state is ImageState.REFUSED:
+                new = image is None or image.deleted
+                self._images[key] = StoredImage(
+                    state=ImageState.PENDING,
+                    source=source,
+                    origin="import" if new or image is None else image.origin,
+                    revision=self._revision,
+                    plan_revision=None,
+                    deleted=False,
+                    create_time=None if new or image is None else image.create_time,
+                )
+                if new:
+                    self._mark_changed(product)
+            else:
+                image.revision = max(image.revision, self._revision)
+            self._touched_images[key] = None

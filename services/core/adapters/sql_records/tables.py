@@ -1,0 +1,196 @@
+"""The tables. Changes need a migration; a test holds the two together."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Aware UTC outside, without a zone in the database."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+metadata = MetaData()
+
+models = Table(
+    "models",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("name", String(63), nullable=False, index=True),
+    Column("spec", JSON, nullable=False),
+    Column("create_time", UtcTime, nullable=False),
+)
+
+catalogs = Table(
+    "catalogs",
+    metadata,
+    Column("id", String(63), primary_key=True),
+    Column("display_name", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("deployment", Integer, nullable=False),
+    Column("deleting", Boolean, nullable=False),
+    Column("create_time", UtcTime, nullable=False),
+    Column("update_time", UtcTime, nullable=False),
+    Column("index_time", UtcTime),
+)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("catalog", String(63), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("model", String(63), nullable=False),
+    Column("model_digest", String(64), nullable=False),
+    Column("collection", String(200), nullable=False),
+    Column("dimension", Integer, nullable=False),
+    Column("distance", String(20), nullable=False),
+    Column("create_time", UtcTime, nullable=False),
+)
+
+products = Table(
+    "products",
+    metadata,
+    Column("catalog", String(63), primary_key=True),
+    Column("id", String(63), primary_key=True),
+    Column("sku", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("categories", JSON, nullable=False),
+    Column("labels", JSON, nullable=False),
+    Column("parent", Text, nullable=False),
+    Column("price", Float),
+    Column("stock", Float),
+    Column("attributes", JSON, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    # The last import that listed the product, and the last that listed its images.
+    Column("seen_revision", BigInteger, nullable=False),
+    Column("listed_revision", BigInteger, nullable=False),
+    # What that import did to it: created, updated or unchanged.
+    Column("outcome", String(10), nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("update_time", UtcTime, nullable=False),
+    Index("products_listed", "catalog", "listed_revision"),
+    sqlite_with_rowid=False,
+)
+
+product_images = Table(
+    "product_images",
+    metadata,
+    Column("catalog", String(63), primary_key=True),
+    Column("product", String(63), primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+    Column("state", String(10), nullable=False),
+    Column("refusal", String(64), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("origin", String(10), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("plan_revision", BigInteger),
+    Column("deleted", Boolean, nullable=False),
+    Column("create_time", UtcTime, nullable=False),
+    Index("product_images_planned", "catalog", "plan_revision"),
+    Index("product_images_hash", "catalog", "sha256"),
+    sqlite_with_rowid=False,
+)
+
+embedding_files = Table(
+    "embedding_files",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("key", String(300), nullable=False, unique=True),
+)
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+    Column("file", Integer, nullable=False),
+    Column("row", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+image_refusals = Table(
+    "image_refusals",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("reason", String(64), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("operation", String(63), primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+    Column("refusal", String(64), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+operations = Table(
+    "operations",
+    metadata,
+    Column("id", String(63), primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("catalog", String(63), nullable=False, index=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("state", String(12), nullable=False, index=True),
+    Column("request", JSON, nullable=False),
+    Column("counts", JSON, nullable=False),
+    Column("total_rows", BigInteger, nullable=False),
+    Column("result", JSON, nullable=False),
+    Column("error_reason", String(64), nullable=False),
+    Column("error_message", Text, nullable=False),
+    Column("create_time", UtcTime, nullable=False),
+    Column("update_time", UtcTime, nullable=False),
+    Column("end_time", UtcTime),
+)
+
+shards = Table(
+    "shards",
+    metadata,
+    Column("operation", String(63), primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("stage", String(10), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("message", JSON, nullable=False),
+    Column("report", JSON),
+    Column("attempts", Integer, nullable=False),
+    Column("lease_until", UtcTime),
+    Column("notes", JSON, nullable=False),
+    Index("shards_progress", "operation", "stage", "state", "sequence"),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("rpc", String(63), primary_key=True),
+    Column("request_id", String(36), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    Column("create_time", UtcTime, nullable=False, index=True),
+)
