@@ -1,0 +1,1 @@
+"""How a process runs: settings, logs, Celery app, gRPC server, child processes."""
