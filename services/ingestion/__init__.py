@@ -1,0 +1,1 @@
+"""Worker that cuts manifests into shards and checks their rows."""

@@ -1,0 +1,121 @@
+"""Use cases of the ingestion worker: cut a manifest, check a shard of rows."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from services.core.domain.errors import DataLoss, InvalidArgument, NotFound
+from services.core.domain.keys import image_key
+from services.core.domain.names import check_digest
+from services.core.messages import IngestManifest, IngestShard, ManifestCut, ShardIngested
+from services.core.ports import ObjectStore
+from services.core.shard_files import AcceptedRow, RejectedRow, write_accepted, write_rejected
+from services.ingestion.manifest_cutter import Bounds, ManifestCutter, lines_of
+from services.ingestion.row_checks import check_line
+
+MIB = 1 << 20
+_PIECE = 8 * MIB
+
+
+class Ingestor:
+    """Turns manifests, which are JSON Lines in the object store, into files of checked rows.
+
+    `shard_rows` and `shard_bytes` bound a shard. One cut ends after `cut_seconds` or `cut_shards`
+    and leaves a cursor. Rows of more than `longest_line` bytes are rejected without being loaded.
+    """
+
+    def __init__(
+        self,
+        objects: ObjectStore,
+        shard_rows: int = 256,
+        *,
+        shard_bytes: int = 16 * MIB,
+        longest_line: int = 4 * MIB,
+        cut_seconds: float = 300.0,
+        cut_shards: int = 2_000,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._objects = objects
+        self._shard_rows = shard_rows
+        self._shard_bytes = shard_bytes
+        self._longest_line = longest_line
+        self._cut_seconds = cut_seconds
+        self._cut_shards = cut_shards
+        self._monotonic = monotonic
+
+    def cut_manifest(self, message: IngestManifest) -> ManifestCut:
+        """Finds the shards from byte `cursor` on. Raises NotFound for an unknown manifest.
+
+        Rows are numbered from 1: the first shard's first row is `rows_before` + 1.
+        """
+        size = self._objects.size(message.manifest)
+        if size is None:
+            raise NotFound(
+                f"manifest {message.manifest} does not exist", reason="MANIFEST_NOT_FOUND"
+            )
+        found = self._find_shards(message.manifest, message.cursor, size)
+        shards = []
+        rows = 0
+        for each in found:
+            shards.append((each.offset, each.length, message.rows_before + rows + 1, each.rows))
+            rows += each.rows
+        cursor = found[-1].offset + found[-1].length if found else message.cursor
+        return ManifestCut(shards=tuple(shards), cursor=cursor, rows=rows, finished=cursor >= size)
+
+    def ingest_shard(self, message: IngestShard) -> ShardIngested:
+        """Checks every row of the shard; writes the two files. Raises NotFound, DataLoss.
+
+        A bad row never fails its neighbours: rows_read = accepted + rejected.
+        """
+        accepted: list[AcceptedRow] = []
+        rejected: list[RejectedRow] = []
+        verdicts: dict[str, str] = {}
+
+        def against(sha256: str) -> str:
+            reason = verdicts.get(sha256)
+            if reason is None:
+                reason = verdicts[sha256] = self._against_image(sha256)
+            return reason
+
+        rows = 0
+        for line in lines_of(self._pieces(message), self._longest_line):
+            checked = check_line(line, message.first_row + rows, against)
+            rejected += checked.rejected
+            if checked.accepted is not None:
+                accepted.append(checked.accepted)
+            rows += 1
+        self._objects.put(message.accepted, write_accepted(accepted))
+        self._objects.put(message.rejected, write_rejected(rejected))
+        return ShardIngested(rows_read=rows, accepted=len(accepted), rejected=rows - len(accepted))
+
+    def _find_shards(self, manifest: str, cursor: int, size: int) -> list[Bounds]:
+        deadline = self._monotonic() + self._cut_seconds
+        cutter = ManifestCutter(cursor, self._shard_rows, self._shard_bytes)
+        found: list[Bounds] = []
+        if cursor >= size:
+            return found
+        for piece in self._objects.stream(manifest, cursor):
+            found += cutter.feed(piece)
+            if len(found) >= self._cut_shards:
+                return found[: self._cut_shards]
+            if self._monotonic() >= deadline and (found or cutter.rest):
+                return found or [rest for rest in (cutter.rest,) if rest]
+        return found + [tail for tail in (cutter.tail,) if tail]
+
+    def _against_image(self, sha256: str) -> str:
+        """The reason why no row can use the image, empty for a stored one."""
+        try:
+            check_digest(sha256, "sha256")
+        except InvalidArgument as error:
+            return error.reason
+        return "IMAGE_MISSING" if self._objects.size(image_key(sha256)) is None else ""
+
+    def _pieces(self, message: IngestShard) -> Iterator[bytes]:
+        position, end = message.offset, message.offset + message.length
+        while position < end:
+            piece = self._objects.get_range(
+                message.manifest, position, min(8 * MIB, end - position)
+            )
+            if not piece:
+                raise DataLoss(f"{message.manifest} ends before byte {end}", reason="MANIFEST_CUT")
+            yield piece
+            position += len(piece)

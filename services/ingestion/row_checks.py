@@ -1,0 +1,211 @@
+"""From one line of a manifest to an accepted row, or to the lines of the error report."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from services.core.domain.catalog import ProductFields
+from services.core.domain.errors import InvalidArgument
+from services.core.shard_files import AcceptedRow, RejectedRow
+from services.ingestion.numbers import parse_number
+
+UNREADABLE = "ROW_UNREADABLE"
+_SHOWN = 200
+_LARGEST_ROW = 1 << 62
+_TEXTS = frozenset(("sku", "title", "description", "parent"))
+_REASON = re.compile(r"[A-Z][A-Z0-9_]{2,62}")
+
+Against = Callable[[str], str]
+
+
+class CheckedRow(NamedTuple):
+    """`accepted` is None for a rejected row, which then has a line with `row_rejected`."""
+
+    accepted: AcceptedRow | None
+    rejected: tuple[RejectedRow, ...] = ()
+
+
+def check_line(line: bytes | None, number: int, against: Against) -> CheckedRow:
+    """Checks one line; None stands for one that is too long. Raises nothing about the line.
+
+    `number` is the row's number where the line has none of its own. `against` has the reason
+    against the image with a given hash, which may be any text, or an empty one.
+    """
+    if line is None:
+        return _rejected(number, "ROW_TOO_LONG", "row", "")
+    try:
+        row = json.loads(line.decode())
+    except (ValueError, RecursionError):
+        return _rejected(number, UNREADABLE, "row", line[:_SHOWN].decode(errors="replace"))
+    if not isinstance(row, dict) or not isinstance(row.get("fields"), dict):
+        return _rejected(number, UNREADABLE, "row", row)
+    own = row.get("row")
+    if isinstance(own, int) and not isinstance(own, bool) and 0 <= own < _LARGEST_ROW:
+        number = own
+    sku = row["fields"].get("sku", "")
+    if (problem := row.get("problem")) is not None:
+        return _reported_problem(problem, number, sku)
+    try:
+        product = _product(row["fields"])
+    except _BadField as bad:
+        return _rejected(number, bad.reason, bad.field, bad.value, sku)
+    fields = {name: getattr(product, name) for name in row["fields"] if name in _CONVERTERS}
+    given = tuple(fields)
+    if "images" not in row:
+        return CheckedRow(AcceptedRow(number, fields, given, (), ()))
+    stored, refused = _images(row["images"], against)
+    lines = tuple(
+        RejectedRow(number, reason, "images", _shown(value), product.sku, not stored and at == 0)
+        for at, (reason, value) in enumerate(refused)
+    )
+    if not stored:
+        return CheckedRow(None, lines)
+    accepted = AcceptedRow(
+        number, fields, (*given, "images"), tuple(stored), tuple(stored.values())
+    )
+    return CheckedRow(accepted, lines)
+
+
+class _BadField(Exception):
+    def __init__(self, reason: str, field: str, value: Any) -> None:
+        self.reason, self.field, self.value = reason, field, value
+
+
+def _product(fields: Mapping[str, Any]) -> ProductFields:
+    known: dict[str, Any] = {"sku": ""}
+    for name, value in fields.items():
+        if name in _TEXTS and type(value) is str:  # most values: a call saved on each
+            known[name] = value
+        elif (convert := _CONVERTERS.get(name)) is not None:
+            known[name] = convert(name, value)
+    try:
+        return ProductFields(**known)
+    except InvalidArgument as error:
+        field = error.metadata.get("field", "row")
+        raise _BadField(error.reason, field, _raw(fields, field)) from None
+
+
+def _raw(fields: Mapping[str, Any], path: str) -> Any:
+    """What the row has at `path`, which is a field or `attributes.` and the start of a key."""
+    name, _, start = path.partition(".")
+    value = fields.get(name, "")
+    if start and isinstance(value, dict):
+        return next((each for key, each in value.items() if key.startswith(start)), "")
+    return value
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise _BadField("FIELD_NOT_TEXT", name, value)
+    try:
+        return str(value)
+    except ValueError:  # an integer of thousands of digits
+        raise _BadField("FIELD_NOT_TEXT", name, "") from None
+
+
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    values = value if isinstance(value, list) else [value]
+    return tuple([each if type(each) is str else _text(name, each) for each in values])
+
+
+def _attributes(name: str, value: Any) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _BadField("FIELD_NOT_TEXT", name, value)
+    return {key: each if type(each) is str else _text(name, each) for key, each in value.items()}
+
+
+def _number(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, str):
+            return parse_number(value) if value and not value.isspace() else None
+        if not isinstance(value, bool) and isinstance(value, (int, float)):
+            return float(value)
+    except (ValueError, OverflowError):
+        pass
+    raise _BadField(f"{name.upper()}_UNREADABLE", name, value)
+
+
+_CONVERTERS: dict[str, Callable[[str, Any], Any]] = {
+    "sku": _text,
+    "title": _text,
+    "description": _text,
+    "categories": _texts,
+    "labels": _texts,
+    "parent": _text,
+    "price": _number,
+    "stock": _number,
+    "attributes": _attributes,
+}
+
+
+def _images(entries: Any, against: Against) -> tuple[dict[str, str], list[tuple[str, Any]]]:
+    """Source by hash of the usable images, and (reason, value) of the others."""
+    if not isinstance(entries, list):
+        return {}, [(UNREADABLE, entries)]
+    if not entries:
+        return {}, [("NO_IMAGE", "")]
+    stored: dict[str, str] = {}
+    refused: list[tuple[str, Any]] = []
+    for entry in entries:
+        reason, source = _image(entry, against)
+        if reason:
+            refused.append((reason, source))
+        else:
+            stored.setdefault(entry["sha256"], _clean(source))
+    return stored, refused
+
+
+def _image(entry: Any, against: Against) -> tuple[str, Any]:
+    """The reason against an image, or an empty one, and its source."""
+    if not isinstance(entry, dict):
+        return UNREADABLE, entry
+    source = entry.get("source", "")
+    if not isinstance(source, str):
+        return UNREADABLE, entry
+    if "error" in entry:
+        return _reason(entry["error"]), source
+    sha256 = entry.get("sha256")
+    reason = against(sha256 if isinstance(sha256, str) else "")
+    return reason, source or sha256
+
+
+def _reported_problem(problem: Any, number: int, sku: Any) -> CheckedRow:
+    if not isinstance(problem, dict):
+        return _rejected(number, UNREADABLE, "row", problem, sku)
+    field = problem.get("field") or "row"
+    return _rejected(number, _reason(problem.get("reason")), field, problem.get("value", ""), sku)
+
+
+def _reason(value: Any) -> str:
+    return value if isinstance(value, str) and _REASON.fullmatch(value) else UNREADABLE
+
+
+def _rejected(number: int, reason: str, field: Any, value: Any, sku: Any = "") -> CheckedRow:
+    line = RejectedRow(number, reason, _shown(field), _shown(value), _shown(sku))
+    return CheckedRow(None, (line,))
+
+
+def _shown(value: Any) -> str:
+    """A value for the report: at most 200 characters of valid text."""
+    text = value if isinstance(value, str) else _dumped(value)
+    return _clean(text[:_SHOWN])
+
+
+def _dumped(value: Any) -> str:
+    try:
+        return "" if value is None else json.dumps(value, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return ""
+
+
+def _clean(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
