@@ -1,0 +1,1 @@
+"""Owns the records with the gateway, and alone publishes the next stage of an operation."""

@@ -1,0 +1,135 @@
+"""The end of an operation: the sweep, the report, and the records of a deleted catalogue."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+from services.coordinator.step import Step
+from services.core.domain import keys
+from services.core.domain.errors import NotFound
+from services.core.domain.operations import Operation, OperationKind, OperationState, check_move
+from services.core.ports import ObjectStore
+from services.core.record_ports import Records, RecordStore, Stage
+from services.core.shard_files import RejectedRow, read_rejected
+
+_COLUMNS = ("row", "sku", "reason", "field", "value", "row_rejected")
+_PAGE = 500
+
+
+def is_finished(step: Step) -> bool:
+    """True when nothing is left to do but the report. An import first sweeps."""
+    operation = step.operation
+    if step.tx.shards.unfinished(operation.id):
+        return False
+    if operation.kind is OperationKind.IMPORT and operation.state is OperationState.RUNNING:
+        return not _sweep(step)
+    return True
+
+
+def lost_its_catalog(step: Step) -> bool:
+    """Ends an operation whose catalogue was deleted under it; True when that is so."""
+    operation = step.operation
+    if operation.kind is OperationKind.DELETE_CATALOG:
+        return False
+    try:
+        step.tx.catalogs.deployment(operation.catalog)
+    except NotFound as error:
+        for stage in Stage:
+            step.tx.shards.drop(operation.id, stage)
+        operation.error_reason, operation.error_message = error.reason, error.message
+        end(step.tx, operation, {}, step.now)
+        return True
+    return False
+
+
+def end(tx: Records, operation: Operation, result: dict[str, Any], now: datetime) -> None:
+    """Moves the operation into its last state."""
+    cancelling = operation.state is OperationState.CANCELLING
+    last = OperationState.CANCELLED if cancelling else OperationState.SUCCEEDED
+    if operation.error_reason:
+        last = OperationState.FAILED
+    check_move(operation.id, operation.state, last)
+    operation.state, operation.result = last, result
+    operation.end_time = operation.update_time = now
+    tx.operations.save(operation)
+    tx.embeddings.forget(operation.id)
+
+
+def _sweep(step: Step) -> bool:
+    """Removes images that their products no longer list; False when there are none."""
+    operation, tx = step.operation, step.tx
+    stale = tx.imports.stale_images(operation.catalog, operation.revision, step.limits.sweep)
+    if not stale:
+        return False
+    revision = tx.catalogs.next_revision(operation.catalog)
+    tx.imports.delete_images(operation.catalog, stale, revision, step.now)
+    operation.counts.images_removed += len(stale)
+    step.plan(sorted({product for product, _ in stale}))
+    return True
+
+
+def write_report(
+    records: RecordStore, objects: ObjectStore, operation: Operation, shown: int
+) -> dict[str, Any]:
+    """Writes every rejection as CSV; returns the result of the operation with the first `shown`."""
+    sample: list[RejectedRow] = []
+    lines = _lines(records, objects, operation.id)
+    first = next(lines, None)
+    if first is None:
+        return {"rejections": [], "errors_uri": ""}
+
+    def chunks() -> Iterator[bytes]:
+        yield _csv([_COLUMNS])
+        for shard in chain([first], lines):
+            sample.extend(shard[: max(0, shown - len(sample))])
+            yield _csv([[getattr(row, name) for name in _COLUMNS] for row in shard])
+
+    key = keys.report_key(operation.id)
+    objects.put_stream(key, chunks())
+    return {"rejections": [asdict(row) for row in sample], "errors_uri": key}
+
+
+def remove_working_files(objects: ObjectStore, operation: Operation) -> None:
+    """Drops what the stages handed to each other, and the manifest."""
+    for key in list(objects.keys(keys.working_prefix(operation.id))):
+        objects.delete(key)
+    if manifest := operation.request.get("manifest"):
+        objects.delete(manifest)
+
+
+def remove_catalog(records: RecordStore, operation: Operation) -> None:
+    """Removes the records of a catalogue in short transactions."""
+    removed = 1
+    while removed:
+        with records.begin(write=True) as tx:
+            removed = tx.catalogs.remove_rows(operation.catalog, 5_000)
+
+
+def _lines(
+    records: RecordStore, objects: ObjectStore, operation: str
+) -> Iterator[list[RejectedRow]]:
+    after = -2
+    while True:
+        with records.begin() as tx:
+            page = tx.shards.page(operation, after, _PAGE)
+        if not page:
+            return
+        after = page[-1].sequence
+        for shard in page:
+            rows = [
+                row
+                for key in shard.notes.get("rejected", [])
+                for row in read_rejected(objects.get(key))
+            ]
+            if rows:
+                yield sorted(rows, key=lambda row: (row.row, not row.row_rejected))
+
+
+def _csv(rows: list[Any]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()

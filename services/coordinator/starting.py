@@ -1,0 +1,69 @@
+"""The first shard of an operation, by its kind."""
+
+from dataclasses import replace
+
+from services.coordinator.step import Step, embed_body
+from services.core.domain.operations import OperationKind, OperationState
+from services.core.messages import DropCollection, EmbedSingle, IngestManifest
+from services.core.record_ports import Shard, ShardState, Stage
+
+
+def start(step: Step) -> None:
+    """QUEUED becomes RUNNING, with its first shard."""
+    match step.operation.kind:
+        case OperationKind.IMPORT:
+            _start_import(step)
+        case OperationKind.CHANGE:
+            _start_change(step)
+        case OperationKind.DELETE_CATALOG:
+            _start_deletion(step)
+    step.operation.state = OperationState.RUNNING
+
+
+def _start_import(step: Step) -> None:
+    operation = step.operation
+    message = IngestManifest(
+        id=f"{operation.id}/-1/manifest/0",
+        operation=operation.id,
+        revision=operation.revision,
+        manifest=operation.request["manifest"],
+    )
+    body = step.body(message)
+    step.tx.shards.add([Shard(operation.id, -1, Stage.MANIFEST, ShardState.READY, body)])
+
+
+def _start_change(step: Step) -> None:
+    """Embeds what is new (a single upload, on the queue of its own), then plans the products."""
+    operation, tx = step.operation, step.tx
+    hashes = operation.request.get("embed", [])
+    missing = step.to_embed(hashes)
+    body = embed_body(step, EmbedSingle, 0, missing)
+    shard = Shard(operation.id, 0, Stage.EMBED, ShardState.READY, body)
+    shard.notes = {"products": operation.request["products"]}
+    if not missing:
+        shard = replace(shard, state=ShardState.REPORTED, report=step.empty_report())
+    tx.shards.add([shard])
+
+
+def _start_deletion(step: Step) -> None:
+    operation = step.operation
+    step.tx.shards.add(
+        [
+            Shard(
+                operation.id,
+                sequence,
+                Stage.INDEX,
+                ShardState.READY,
+                step.body(
+                    DropCollection(
+                        id=f"{operation.id}/{sequence}/drop/0",
+                        operation=operation.id,
+                        revision=operation.revision,
+                        sequence=sequence,
+                        collection=collection,
+                    )
+                ),
+            )
+            for sequence, collection in enumerate(operation.request["collections"])
+        ]
+    )

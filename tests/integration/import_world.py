@@ -1,0 +1,199 @@
+"""An import system whose queue the test holds in its hands: any order, loss and repetition.
+
+Everything but the queue and the model is what runs in production: records, object files, the
+ingestion and indexing handlers, the coordinator. The "model" turns a hash into a fixed vector.
+"""
+
+import json
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from services.coordinator.handlers import Coordinator
+from services.coordinator.settings import CoordinatorLimits
+from services.coordinator.tasks import handlers as coordinator_handlers
+from services.core.adapters.file_objects import FileObjects
+from services.core.adapters.sql_records import open_sqlite
+from services.core.domain import keys
+from services.core.domain.errors import ShelflensError
+from services.core.domain.operations import Operation, OperationKind
+from services.core.messages import (
+    DropCollection,
+    EmbedShard,
+    EmbedSingle,
+    IndexShard,
+    IngestManifest,
+    IngestShard,
+    Message,
+    Report,
+    ShardEmbedded,
+)
+from services.core.ports import Float32, VectorStore
+from services.core.shard_files import Embeddings, write_embeddings
+from services.indexing.handlers import Indexer
+from services.ingestion.handlers import Ingestor
+
+DIMENSION = 8
+
+
+class MovableClock:
+    """A clock that moves when the test says so."""
+
+    def __init__(self) -> None:
+        self._now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        self._now += timedelta(microseconds=1)
+        return self._now
+
+    def move(self, seconds: float) -> None:
+        self._now += timedelta(seconds=seconds)
+
+
+class HeldQueue:
+    """A TaskQueue that keeps what is published until the test delivers it."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    def publish(self, message: Message) -> None:
+        self.messages.append(message)
+
+
+def vector_of(digest: str) -> Float32:
+    """The embedding of an image, a function of its hash alone. Shape [DIMENSION]."""
+    values = np.random.default_rng(int(digest[:8], 16)).normal(size=DIMENSION)
+    return (values / np.linalg.norm(values)).astype(np.float32)
+
+
+class World:
+    """Records, objects, vectors, workers and a coordinator over one directory."""
+
+    def __init__(self, root: Path, vectors: VectorStore, seed: int = 0) -> None:
+        self.random = random.Random(seed)
+        self.clock = MovableClock()
+        self.queue = HeldQueue()
+        self.records = open_sqlite(root / "records.db")
+        self.objects = FileObjects(root / "objects")
+        self.vectors = vectors
+        self.embedded: list[str] = []
+        self.unusable: dict[str, str] = {}
+        ingestor, indexer = Ingestor(self.objects, shard_rows=4), Indexer(self.objects, vectors)
+        self._workers: dict[type[Message], Any] = {
+            IngestManifest: ingestor.cut_manifest,
+            IngestShard: ingestor.ingest_shard,
+            EmbedShard: self._embed,
+            EmbedSingle: self._embed,
+            IndexShard: indexer.index_shard,
+            DropCollection: indexer.drop,
+        }
+        self.start_coordinator()
+        with self.records.begin(write=True) as tx:
+            spec = {"embedding_dim": DIMENSION, "distance": "cosine"}
+            tx.models.put("base", "d" * 64, spec, self.clock.now())
+
+    def start_coordinator(self) -> None:
+        """As after a kill: nothing is left but records and files."""
+        limits = CoordinatorLimits(window=4, lease=60, sweep=3)
+        self.coordinator = Coordinator(self.records, self.objects, self.queue, self.clock, limits)
+        self._control = coordinator_handlers(self.coordinator)
+
+    def create(self, catalog: str) -> None:
+        with self.records.begin(write=True) as tx:
+            tx.catalogs.create(catalog, "", "base", self.clock.now())
+
+    def image(self, content: str) -> str:
+        """Stores bytes as an image; returns the hash."""
+        digest = sha256(content.encode()).hexdigest()
+        self.objects.put(keys.image_key(digest), content.encode())
+        return digest
+
+    def start_import(self, catalog: str, rows: Iterable[Mapping[str, Any]]) -> str:
+        """Accepts an import of wire rows; returns the operation's id."""
+        lines = [json.dumps({"row": number, **row}) for number, row in enumerate(rows, 1)]
+        key = keys.manifest_key(catalog, f"m{self.random.getrandbits(60)}")
+        self.objects.put(key, "\n".join(lines).encode())
+        return self.accept(OperationKind.IMPORT, catalog, {"manifest": key})
+
+    def accept(self, kind: OperationKind, catalog: str, request: Mapping[str, Any]) -> str:
+        with self.records.begin(write=True) as tx:
+            revision = tx.catalogs.next_revision(catalog)
+            return tx.operations.create(kind, catalog, revision, request, self.clock.now()).id
+
+    def operation(self, operation: str) -> Operation:
+        with self.records.begin() as tx:
+            return tx.operations.get(operation)
+
+    def deliver_one(self, *, keep: bool = False) -> None:
+        """Delivers a random message; with `keep` it will be delivered again."""
+        at = self.random.randrange(len(self.queue.messages))
+        message = self.queue.messages[at] if keep else self.queue.messages.pop(at)
+        body = json.loads(json.dumps(message.to_json()))
+        received = type(message).from_json(body)
+        if type(message) in self._control:
+            self._control[type(message)](received)
+            return
+        self.queue.publish(self._work(received))
+
+    def _work(self, message: Message) -> Report:
+        report = Report(
+            id=message.id,
+            operation=message.operation,
+            revision=message.revision,
+            task=message.TASK,
+        )
+        try:
+            outcome = self._workers[type(message)](message)
+        except ShelflensError as error:
+            return replace(report, failure=error.reason, failure_message=error.message)
+        return replace(report, outcome=asdict(outcome) if outcome else {})
+
+    def run(self, *, loss: float = 0.0, repetition: float = 0.0, steps: int = 5_000) -> None:
+        """Delivers in random order until nothing is left to do."""
+        self.coordinator.tick()
+        for _ in range(steps):
+            if not self.queue.messages:
+                with self.records.begin() as tx:
+                    if not tx.operations.active():
+                        return
+                self.clock.move(61)
+                self.coordinator.tick()
+            elif self.random.random() < loss:
+                self.queue.messages.pop(self.random.randrange(len(self.queue.messages)))
+            else:
+                self.deliver_one(keep=self.random.random() < repetition)
+        raise AssertionError("the operations do not end")
+
+    def found(self, catalog: str) -> dict[tuple[str, str], dict[str, Any]]:
+        """What the collection shows: (sku, image hash) -> payload, vectors checked."""
+        with self.records.begin() as tx:
+            deployment = tx.catalogs.deployment(catalog)
+        points = self.vectors.search(
+            deployment.collection, np.ones(DIMENSION, np.float32), limit=1_000
+        )
+        stored = self.vectors.fetch(deployment.collection, [each.id for each in points])
+        for point in stored.values():
+            np.testing.assert_allclose(point.vector, vector_of(point.payload["sha256"]), atol=1e-6)
+        payloads = [dict(point.payload) for point in stored.values()]
+        return {(each["sku"], each["sha256"]): each for each in payloads}
+
+    def _embed(self, message: EmbedShard) -> ShardEmbedded:
+        good = tuple(each for each in message.sha256s if each not in self.unusable)
+        refused = tuple((e, self.unusable[e]) for e in message.sha256s if e in self.unusable)
+        self.embedded.extend(good)
+        vectors = np.array([vector_of(each) for each in good], np.float32).reshape(-1, DIMENSION)
+        rows = Embeddings(good, vectors, np.ones(len(good), np.float32))
+        self.objects.put(message.embeddings, write_embeddings(rows))
+        return ShardEmbedded(sha256s=good, refused=refused)
+
+
+def row(sku: str, *digests: str, **fields: Any) -> dict[str, Any]:
+    """A wire row."""
+    images = [{"source": f"{digest[:6]}.jpg", "sha256": digest} for digest in digests]
+    return {"fields": {"sku": sku, **fields}, "images": images}
