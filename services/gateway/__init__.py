@@ -1,0 +1,1 @@
+"""The gRPC edge: catalogues, uploads, imports, operations and search. No torch."""

@@ -1,0 +1,1 @@
+"""The gateway's use cases: plain classes over the ports, in domain values."""

@@ -1,0 +1,98 @@
+"""Use cases of catalogues."""
+
+from services.core.domain import names
+from services.core.domain.catalog import Catalog
+from services.core.domain.errors import FailedPrecondition, InvalidArgument
+from services.core.domain.operations import Operation, OperationKind
+from services.core.record_ports import Records
+from services.gateway.handlers.transactions import A, Change, Once, Transactions
+from services.gateway.settings import GatewayLimits
+
+BASE_MODEL = "base"
+
+
+class Catalogs:
+    """Creates, reads, renames and deletes catalogues. Ids are those within the names."""
+
+    def __init__(self, transactions: Transactions, limits: GatewayLimits) -> None:
+        self._transactions = transactions
+        self._limits = limits
+
+    async def create(
+        self, catalog: str, display_name: str, model: str, once: Once[Catalog, A]
+    ) -> A:
+        """`model` is an id, empty for the built-in one.
+
+        Raises InvalidArgument, AlreadyExists (CATALOG_EXISTS), NotFound (MODEL_NOT_FOUND).
+        """
+        names.check_id(catalog, "catalog_id")
+        label = checked_label(display_name, "catalog.display_name", self._limits)
+
+        def work(change: Change) -> Catalog:
+            return change.tx.catalogs.create(catalog, label, model or BASE_MODEL, change.now)
+
+        return await self._transactions.write_once(work, once)
+
+    async def get(self, catalog: str) -> Catalog:
+        """Raises NotFound (CATALOG_NOT_FOUND)."""
+        return await self._transactions.read(lambda tx: tx.catalogs.get(catalog))
+
+    async def page(self, after: str, limit: int) -> list[Catalog]:
+        """At most `limit` catalogues with ids greater than `after`."""
+        return await self._transactions.read(lambda tx: tx.catalogs.page(after, limit))
+
+    async def update(self, catalog: str, display_name: str | None, model: str | None) -> Catalog:
+        """Renames it; None leaves a field alone.
+
+        Raises NotFound; InvalidArgument (IMMUTABLE_FIELD) for another model than it has.
+        """
+
+        def work(change: Change) -> Catalog:
+            found = change.tx.catalogs.get(catalog)
+            if model is not None and model != found.model:
+                raise InvalidArgument.field(
+                    "catalog.model", "cannot change after creation", reason="IMMUTABLE_FIELD"
+                )
+            if display_name is None:
+                return found
+            label = checked_label(display_name, "catalog.display_name", self._limits)
+            return change.tx.catalogs.rename(catalog, label, change.now)
+
+        return await self._transactions.write(work)
+
+    async def delete(self, catalog: str, force: bool, once: Once[Operation, A]) -> A:
+        """Hides the catalogue and starts the operation that removes it.
+
+        Raises NotFound; FailedPrecondition (CATALOG_NOT_EMPTY) for products without `force`.
+        """
+
+        def work(change: Change) -> Operation:
+            check_empty(change.tx, catalog, force)
+            collection = change.tx.catalogs.deployment(catalog).collection
+            revision = change.tx.catalogs.next_revision(catalog)
+            change.tx.catalogs.mark_deleting(catalog)
+            request = {"collections": [collection]}
+            return change.operation(OperationKind.DELETE_CATALOG, catalog, revision, request)
+
+        return await self._transactions.write_once(work, once)
+
+
+def check_empty(tx: Records, catalog: str, force: bool) -> None:
+    """Raises NotFound; FailedPrecondition (CATALOG_NOT_EMPTY) for products without `force`."""
+    found = tx.catalogs.get(catalog)
+    if found.product_count and not force:
+        raise FailedPrecondition(
+            f"catalogs/{catalog} has {found.product_count} products: set force to delete them too",
+            reason="CATALOG_NOT_EMPTY",
+            metadata={"catalog": catalog, "product_count": str(found.product_count)},
+        )
+
+
+def checked_label(text: str, field: str, limits: GatewayLimits) -> str:
+    """`text` without blanks at its ends. Raises InvalidArgument (FIELD_TOO_LONG)."""
+    label = text.strip()
+    if len(label) > limits.display_name_length:
+        raise InvalidArgument.field(
+            field, f"longer than {limits.display_name_length} characters", reason="FIELD_TOO_LONG"
+        )
+    return label

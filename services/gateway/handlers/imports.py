@@ -1,0 +1,126 @@
+"""Use cases of imports: a manifest comes in, an operation starts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+from services.core.domain import keys, names
+from services.core.domain.errors import Cancelled, InvalidManifest, NotFound
+from services.core.domain.operations import Operation, OperationKind
+from services.core.ports import ObjectStore
+from services.gateway.handlers.catalogs import checked_label
+from services.gateway.handlers.threads import Threads
+from services.gateway.handlers.transactions import A, Change, Once, Transactions
+from services.gateway.settings import GatewayLimits
+
+WRITE_BYTES = 1 << 18  # small messages are joined: handing over costs as much as this many bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredManifest:
+    """A manifest of a catalogue; `size` in bytes."""
+
+    catalog: str
+    id: str
+    size: int
+
+
+class Imports:
+    """Stores manifests and starts imports."""
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        objects: ObjectStore,
+        threads: Threads,
+        limits: GatewayLimits,
+    ) -> None:
+        self._transactions = transactions
+        self._objects = objects
+        self._threads = threads
+        self._limits = limits
+
+    async def upload_manifest(self, catalog: str, chunks: AsyncIterator[bytes]) -> StoredManifest:
+        """Stores the concatenation of `chunks` in bounded memory.
+
+        Raises NotFound (CATALOG_NOT_FOUND), InvalidManifest (MANIFEST_TOO_LARGE).
+        """
+        await self._transactions.check(catalog)
+        manifest = names.new_id()
+        pull = _Pull(chunks, self._limits.manifest_bytes)
+        try:
+            size = await self._threads.call(
+                self._objects.put_stream, keys.manifest_key(catalog, manifest), pull.blocking()
+            )
+        except asyncio.CancelledError:
+            pull.stop()
+            raise
+        return StoredManifest(catalog, manifest, size)
+
+    async def start(
+        self, catalog: str, manifest: str, display_name: str, once: Once[Operation, A]
+    ) -> A:
+        """Starts the import of a stored manifest (id within its name).
+
+        Raises NotFound (CATALOG_NOT_FOUND, MANIFEST_NOT_FOUND), InvalidArgument.
+        """
+        label = checked_label(display_name, "display_name", self._limits)
+        key = keys.manifest_key(catalog, manifest)
+        stored = await self._threads.call(self._objects.size, key) is not None
+
+        def work(change: Change) -> Operation:
+            revision = change.tx.catalogs.next_revision(catalog)
+            if not stored:
+                name = names.manifest_name(catalog, manifest)
+                raise NotFound(
+                    f"{name} does not exist: upload it with UploadManifest",
+                    reason="MANIFEST_NOT_FOUND",
+                    metadata={"manifest": name},
+                )
+            request = {"manifest": key, "display_name": label}
+            return change.operation(OperationKind.IMPORT, catalog, revision, request)
+
+        return await self._transactions.write_once(work, once)
+
+
+class _Pull:
+    """An async stream as a blocking iterator for another thread.
+
+    The thread asks the loop for the next bytes, so that nothing queues up in between and errors
+    of the stream end the write.
+    """
+
+    def __init__(self, chunks: AsyncIterator[bytes], limit: int) -> None:
+        self._chunks = chunks
+        self._limit = limit
+        self._loop = asyncio.get_running_loop()
+        self._stopped = False
+        self._size = 0
+
+    def stop(self) -> None:
+        """Ends the write with an error: what came so far is not all."""
+        self._stopped = True
+
+    def blocking(self) -> Iterator[bytes]:
+        while data := asyncio.run_coroutine_threadsafe(self._next(), self._loop).result():
+            yield data
+        if self._stopped:
+            raise Cancelled("the client went away before the end of the manifest")
+
+    async def _next(self) -> bytes:
+        parts: list[bytes] = []
+        length = 0
+        while length < WRITE_BYTES and not self._stopped:
+            try:
+                chunk = await anext(self._chunks)
+            except StopAsyncIteration:
+                break
+            parts.append(chunk)
+            length += len(chunk)
+        self._size += length
+        if self._size > self._limit:
+            raise InvalidManifest(
+                f"the manifest is longer than {self._limit} bytes: import it in parts",
+                reason="MANIFEST_TOO_LARGE",
+            )
+        return b"".join(parts)

@@ -1,0 +1,81 @@
+"""How the gateway's parts fit together, for every process that serves it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import grpc
+from google.longrunning import operations_pb2_grpc
+
+from services.core.ports import Clock, Embedder, ObjectStore, TaskQueue, VectorStore
+from services.core.record_ports import RecordStore
+from services.gateway.handlers.catalogs import Catalogs
+from services.gateway.handlers.contents import Contents
+from services.gateway.handlers.images import Images
+from services.gateway.handlers.imports import Imports
+from services.gateway.handlers.operations import Operations
+from services.gateway.handlers.products import Products
+from services.gateway.handlers.search import Search
+from services.gateway.handlers.threads import Threads
+from services.gateway.handlers.transactions import Transactions
+from services.gateway.servicers.catalog_servicer import CatalogServicer, UseCases
+from services.gateway.servicers.operations_servicer import OperationsServicer
+from services.gateway.servicers.search_servicer import SearchServicer
+from services.gateway.settings import GatewayLimits
+from shelflens.v1 import catalogs_pb2_grpc, search_pb2_grpc
+
+AddService = Callable[[grpc.aio.Server], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the gateway needs from the outside world."""
+
+    records: RecordStore
+    objects: ObjectStore
+    vectors: VectorStore
+    queue: TaskQueue
+    embedder: Embedder
+    clock: Clock
+
+
+class Gateway:
+    """The gateway's services over `ports`; `close` ends its threads."""
+
+    def __init__(self, ports: Ports, limits: GatewayLimits | None = None) -> None:
+        limits = limits or GatewayLimits()
+        records = Threads(limits.record_threads, "gateway-records")
+        objects = Threads(limits.object_threads, "gateway-objects")
+        manifests = Threads(limits.manifest_threads, "gateway-manifests")
+        searches = Threads(limits.search_threads, "gateway-search")
+        self._threads = (records, objects, manifests, searches)
+        transactions = Transactions(ports.records, ports.queue, ports.clock, records)
+        use_cases = UseCases(
+            catalogs=Catalogs(transactions, limits),
+            products=Products(transactions),
+            images=Images(transactions, ports.objects, objects, limits.image),
+            contents=Contents(transactions, ports.objects, objects, limits),
+            imports=Imports(transactions, ports.objects, manifests, limits),
+        )
+        search = Search(ports.records, ports.vectors, ports.embedder, searches, limits)
+        self._operations = Operations(transactions, limits.poll_interval)
+        self._catalog_servicer = CatalogServicer(use_cases, limits)
+        self._search_servicer = SearchServicer(search, limits)
+        self._operations_servicer = OperationsServicer(self._operations, limits)
+
+    def services(self) -> Mapping[str, AddService]:
+        """Full service names and what adds each to a server, as GrpcServer wants them."""
+        add_catalogs = catalogs_pb2_grpc.add_CatalogServiceServicer_to_server
+        add_search = search_pb2_grpc.add_SearchServiceServicer_to_server
+        add_operations = operations_pb2_grpc.add_OperationsServicer_to_server
+        return {
+            "shelflens.v1.CatalogService": partial(add_catalogs, self._catalog_servicer),
+            "shelflens.v1.SearchService": partial(add_search, self._search_servicer),
+            "google.longrunning.Operations": partial(add_operations, self._operations_servicer),
+        }
+
+    async def close(self) -> None:
+        """Call it after the server has stopped; waits for the calls that still run."""
+        self._operations.close()
+        for threads in self._threads:
+            await threads.close()

@@ -1,0 +1,1 @@
+"""Thin gRPC edges: decode, call a use case, encode."""

@@ -1,0 +1,117 @@
+"""Catalogues, products and images between domain and proto."""
+
+from datetime import datetime
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.core.domain import names
+from services.core.domain.catalog import Catalog, Image, ImageState, Product, ProductFields
+from services.gateway.handlers.contents import Stored
+from services.gateway.handlers.imports import StoredManifest
+from shelflens.v1 import catalogs_pb2 as pb
+
+_STATES = {
+    ImageState.PENDING: pb.Image.STATE_PENDING,
+    ImageState.SEARCHABLE: pb.Image.STATE_SEARCHABLE,
+    ImageState.REFUSED: pb.Image.STATE_REFUSED,
+}
+
+
+def timestamp(time: datetime | None) -> Timestamp | None:
+    if time is None:
+        return None
+    message = Timestamp()
+    message.FromDatetime(time)
+    return message
+
+
+def model_id(name: str) -> str:
+    """The id in `models/{model}`; empty for an empty name. Raises InvalidArgument."""
+    return names.parse(name, "models/*", "catalog.model")[0] if name else ""
+
+
+def catalog_message(catalog: Catalog) -> pb.Catalog:
+    return pb.Catalog(
+        name=names.catalog_name(catalog.id),
+        display_name=catalog.display_name,
+        model=names.model_name(catalog.model),
+        model_digest=catalog.model_digest,
+        revision=catalog.revision,
+        product_count=catalog.product_count,
+        image_count=catalog.image_count,
+        create_time=timestamp(catalog.create_time),
+        update_time=timestamp(catalog.update_time),
+        index_time=timestamp(catalog.index_time),
+    )
+
+
+def product_message(product: Product) -> pb.Product:
+    fields = product.fields
+    return pb.Product(
+        name=names.product_name(product.catalog, product.id),
+        sku=fields.sku,
+        title=fields.title,
+        description=fields.description,
+        categories=fields.categories,
+        labels=fields.labels,
+        parent=fields.parent,
+        price=fields.price,
+        stock=fields.stock,
+        attributes=fields.attributes,
+        image_count=product.image_count,
+        revision=product.revision,
+        update_time=timestamp(product.update_time),
+    )
+
+
+def product_values(message: pb.Product) -> dict[str, Any]:
+    """Arguments of ProductFields, every one."""
+    return {
+        "sku": message.sku,
+        "title": message.title,
+        "description": message.description,
+        "categories": tuple(message.categories),
+        "labels": tuple(message.labels),
+        "parent": message.parent,
+        "price": message.price if message.HasField("price") else None,
+        "stock": message.stock if message.HasField("stock") else None,
+        "attributes": dict(message.attributes),
+    }
+
+
+def product_fields(message: pb.Product) -> ProductFields:
+    """Raises InvalidArgument."""
+    return ProductFields(**product_values(message))
+
+
+def product_deleted(revision: int) -> pb.DeleteProductResponse:
+    return pb.DeleteProductResponse(revision=revision)
+
+
+def image_message(image: Image) -> pb.Image:
+    return pb.Image(
+        name=names.image_name(image.catalog, image.product, image.sha256),
+        sha256=image.sha256,
+        state=_STATES[image.state],
+        refusal=image.refusal,
+        source=image.source,
+        create_time=timestamp(image.create_time),
+    )
+
+
+def image_deleted(revision: int) -> pb.DeleteImageResponse:
+    return pb.DeleteImageResponse(revision=revision)
+
+
+def manifest_message(manifest: StoredManifest) -> pb.Manifest:
+    name = names.manifest_name(manifest.catalog, manifest.id)
+    return pb.Manifest(name=name, size_bytes=manifest.size)
+
+
+def stored_message(stored: Stored) -> pb.UploadContentsResponse:
+    refusals = [
+        pb.ContentRefusal(sha256=each.sha256, reason=each.reason, message=each.message)
+        for each in stored.refusals
+    ]
+    return pb.UploadContentsResponse(stored_count=stored.count, refusals=refusals)

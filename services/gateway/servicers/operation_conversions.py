@@ -1,0 +1,101 @@
+"""Operations as google.longrunning messages with typed metadata."""
+
+from collections.abc import Iterator
+
+from google.longrunning import operations_pb2
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import Message
+
+from services.core.domain import errors, names
+from services.core.domain.operations import (
+    ImportCounts,
+    Operation,
+    OperationKind,
+    OperationState,
+)
+from services.core.runtime.grpc_errors import to_status
+from services.gateway.servicers.conversions import timestamp
+from shelflens.v1 import catalogs_pb2 as pb
+
+
+def operation_message(operation: Operation) -> operations_pb2.Operation:
+    """Done ones carry a response, or an error status with the reason."""
+    message = operations_pb2.Operation(
+        name=names.operation_name(operation.id), done=operation.state.done
+    )
+    message.metadata.Pack(_metadata(operation))
+    match operation.state:
+        case OperationState.SUCCEEDED:
+            message.response.Pack(_response(operation))
+        case OperationState.FAILED | OperationState.CANCELLED:
+            message.error.CopyFrom(to_status(_failure(operation)))
+    return message
+
+
+def _metadata(operation: Operation) -> Message:
+    catalog = names.catalog_name(operation.catalog)
+    if operation.kind is OperationKind.DELETE_CATALOG:
+        return pb.DeleteCatalogMetadata(
+            catalog=catalog, create_time=timestamp(operation.create_time)
+        )
+    return pb.ImportProductsMetadata(
+        catalog=catalog,
+        display_name=operation.request.get("display_name", ""),
+        state=operation.state.value,
+        revision=operation.revision,
+        counts=_counts(operation.counts),
+        total_row_count=operation.total_rows,
+        create_time=timestamp(operation.create_time),
+        update_time=timestamp(operation.update_time),
+    )
+
+
+def _response(operation: Operation) -> Message:
+    if operation.kind is OperationKind.DELETE_CATALOG:
+        return Empty()
+    return pb.ImportProductsResponse(
+        counts=_counts(operation.counts),
+        rejections=[
+            pb.Rejection(
+                row=each["row"],
+                reason=each["reason"],
+                field=each["field"],
+                value=each["value"],
+                sku=each.get("sku", ""),
+                row_rejected=each.get("row_rejected", True),
+            )
+            for each in operation.result.get("rejections", ())
+        ],
+        errors_uri=operation.result.get("errors_uri", ""),
+    )
+
+
+def _counts(counts: ImportCounts) -> pb.ImportCounts:
+    return pb.ImportCounts(**counts.to_json())
+
+
+def _leaves(kind: type[errors.ShelflensError]) -> Iterator[type[errors.ShelflensError]]:
+    for child in kind.__subclasses__():
+        yield from _leaves(child)
+        yield child
+
+
+_BY_REASON = {kind.default_reason: kind for kind in _leaves(errors.ShelflensError)}
+
+
+def _failure(operation: Operation) -> errors.ShelflensError:
+    """The error that ended the operation: by its reason, which the tree knows or a suffix tells."""
+    metadata = {"operation": operation.id}
+    name = names.operation_name(operation.id)
+    if operation.state is OperationState.CANCELLED:
+        return errors.Cancelled(f"{name} was cancelled", reason="CANCELLED", metadata=metadata)
+    reason = operation.error_reason
+    kind = _BY_REASON.get(reason)
+    if kind is None and reason.endswith("_NOT_FOUND"):
+        kind = errors.NotFound
+    if kind is None:
+        prefixes = {"MANIFEST_": errors.InvalidManifest, "STORAGE_": errors.Unavailable}
+        kind = next((k for p, k in prefixes.items() if reason.startswith(p)), None)
+    return (kind or errors.FailedPrecondition)(
+        f"{name} failed: {operation.error_message or reason}", reason=reason, metadata=metadata
+    )

@@ -1,0 +1,42 @@
+"""What the gateway allows and how much it does at once."""
+
+from dataclasses import dataclass, field
+
+from services.imaging.limits import ImageLimits
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayLimits:
+    """Sizes in bytes, times in seconds."""
+
+    photo: ImageLimits = field(default_factory=lambda: ImageLimits(max_bytes=7 * MIB))
+    image: ImageLimits = field(default_factory=ImageLimits)
+    manifest_bytes: int = 4_000_000_000
+    hashes_per_call: int = 1_000
+    display_name_length: int = 200
+
+    page_size: int = 100
+    max_page_size: int = 1_000
+
+    top_k: int = 10
+    max_top_k: int = 500
+    hits_per_result: int = 3
+    max_hits_per_result: int = 50
+    candidates: int = 1_000
+
+    deadline: float = 10.0  # of calls that bring none
+    max_deadline: float = 60.0
+    deadline_margin: float = 0.05  # kept back so that the answer arrives before the deadline
+    poll_interval: float = 0.1  # between two looks at operations that someone waits for
+
+    stream_searches: int = 8  # at once on one stream
+    uploads: int = 16  # streams of images that are read at once; further ones wait
+    upload_batches: int = 2  # on their way to the object store at once, a stream
+    upload_batch_bytes: int = MIB  # small images are handed over together
+
+    record_threads: int = 8
+    object_threads: int = 8
+    search_threads: int = 8
+    manifest_threads: int = 8  # each is held for a whole upload, however slow its client
