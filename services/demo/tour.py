@@ -13,14 +13,18 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from services.demo.result_sheet import result_sheet
 from services.demo.writer import write_catalog
 
 _READY_SECONDS = 120.0
+_SHOWN = 5
 _console = Console(highlight=False)
+Answer = tuple[dict[str, str], list[dict[str, Any]]]  # row of photos.csv, results
 
 
 def main() -> int:
@@ -28,27 +32,36 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m services.demo.tour", description=__doc__)
     parser.add_argument("--products", type=int, default=120)
     parser.add_argument("--photos", type=int, default=24)
-    parser.add_argument("--keep", type=Path, help="render and store here, and leave it")
+    parser.add_argument("--picture", type=Path, help="draw the first searches into this file")
     arguments = parser.parse_args()
-    if arguments.keep:
-        return _tour(arguments.keep, arguments.products, arguments.photos)
     with tempfile.TemporaryDirectory(prefix="shelflens-demo-") as folder:
-        return _tour(Path(folder), arguments.products, arguments.photos)
+        return _tour(Path(folder), arguments.products, arguments.photos, arguments.picture)
 
 
-def _tour(folder: Path, products: int, photos: int) -> int:
+def _tour(folder: Path, products: int, photos: int, picture: Path | None) -> int:
     _console.print(f"Rendering {products} products and {photos} customers' photos ...")
     catalog = folder / "catalog"
     write_catalog(catalog, products=products, photos=photos)
     server, target = _serve(folder / "data")
     try:
         _shelflens(target, "import", "demo", str(catalog / "products.csv"), "--wait")
-        right = _search_all(target, catalog)
+        answers = _search_all(target, catalog)
+        if picture is not None:
+            _draw(picture, catalog, answers[:4])
     finally:
         server.terminate()
         server.wait(30)
-    _console.print(f"{right} of {photos} photos found their product first.")
-    return 0 if right * 2 > photos else 1
+    ranks = [_rank(photo, results) for photo, results in answers]
+    first, among = sum(rank == 0 for rank in ranks), sum(rank < _SHOWN for rank in ranks)
+    _console.print(
+        f"{first} of {photos} photos found exactly their product first, {among} among the first "
+        f"{_SHOWN}: many differ from a neighbour in the printed size alone."
+    )
+    return 0 if among * 2 > photos else 1
+
+
+def _rank(photo: dict[str, str], results: list[dict[str, Any]]) -> int:
+    return next((i for i, each in enumerate(results) if each["sku"] == photo["sku"]), _SHOWN)
 
 
 def _serve(data: Path) -> tuple[subprocess.Popen[bytes], str]:
@@ -64,24 +77,50 @@ def _serve(data: Path) -> tuple[subprocess.Popen[bytes], str]:
     return server, endpoint.read_text().strip()
 
 
-def _search_all(target: str, catalog: Path) -> int:
+def _search_all(target: str, catalog: Path) -> list[Answer]:
     with (catalog / "photos.csv").open(newline="") as lines:
         photos = list(csv.DictReader(lines))
     first = str(catalog / photos[0]["image"])
     _shelflens(target, "search", "demo", first, "-k", "3", "--timings")
     table = Table("photo of", "found", "score", "ms", title="Every customer's photo")
-    right = 0
+    answers: list[Answer] = []
     for photo in photos:
-        command = [_program(), "search", "demo", str(catalog / photo["image"]), "-k", "1", "--json"]
+        command = [
+            _program(),
+            "search",
+            "demo",
+            str(catalog / photo["image"]),
+            "-k",
+            str(_SHOWN),
+            "--json",
+        ]
         answer = json.loads(subprocess.check_output(command, env=_environment(target)))
         best = answer["results"][0]
+        answers.append((photo, answer["results"]))
         correct = best["sku"] == photo["sku"]
-        right += correct
         total = f"{answer['timings_ms'].get('total', 0):.0f}"
         found = best["title"] if correct else f"[red]{best['title']}[/red]"
         table.add_row(photo["sku"], found, f"{best['score']:.2f}", total)
     _console.print(table)
-    return right
+    return answers
+
+
+def _draw(picture: Path, catalog: Path, answers: list[Answer]) -> None:
+    with (catalog / "products.csv").open(newline="") as lines:
+        packshots = {
+            row["sku"]: catalog / row["image"].split("|")[0] for row in csv.DictReader(lines)
+        }
+    rows = [
+        (
+            catalog / photo["image"],
+            [
+                (packshots[each["sku"]], each["title"], each["score"], each["sku"] == photo["sku"])
+                for each in results
+            ],
+        )
+        for photo, results in answers
+    ]
+    result_sheet(rows).save(picture, quality=88)
 
 
 def _shelflens(target: str, *arguments: str) -> None:
