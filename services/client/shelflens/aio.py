@@ -1,0 +1,210 @@
+"""The asyncio client: the methods of `shelflens.client.Client`, awaited.
+
+async with AsyncClient("127.0.0.1:50051") as client:
+    answer = await client.search("shop", "photo.jpg")
+    async for product in client.list_products("shop"):
+        print(product.sku)
+"""
+
+import asyncio
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+)
+from pathlib import Path
+from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
+
+import grpc
+import grpc.aio
+
+from shelflens import values
+from shelflens.calls import catalogs, images, operations, products
+from shelflens.calls.call import Call, Pages, describe
+from shelflens.calls.images import Photo
+from shelflens.calls.search import Answer, PhotoStream, SearchOptions, search_products
+from shelflens.channel import OPTIONS, Stubs, choose_target
+from shelflens.client import Client
+from shelflens.errors import DeadlineExceeded, Unavailable
+from shelflens.faults import from_rpc
+from shelflens.importing.progress import OnNote, OnProgress, Progress, ignore
+from shelflens.importing.run import Import
+from shelflens.waiting import Patience
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _awaiting(
+    build: Callable[P, Call[R]],
+) -> Callable[Concatenate["AsyncClient", P], Awaitable[R]]:
+    async def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await self.run(build(*args, **kwargs))
+
+    describe(method, build)
+    return method
+
+
+def _paging(
+    build: Callable[P, Pages[R]],
+) -> Callable[Concatenate["AsyncClient", P], AsyncIterator[R]]:
+    def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
+        return self.run_pages(build(*args, **kwargs))
+
+    describe(method, build)
+    return method
+
+
+class AsyncClient:
+    """Talks to one server from one event loop; arguments as for `Client`."""
+
+    create_catalog = _awaiting(catalogs.create_catalog)
+    get_catalog = _awaiting(catalogs.get_catalog)
+    list_catalogs = _paging(catalogs.list_catalogs)
+    update_catalog = _awaiting(catalogs.update_catalog)
+    delete_catalog = _awaiting(catalogs.delete_catalog)
+
+    create_product = _awaiting(products.create_product)
+    get_product = _awaiting(products.get_product)
+    list_products = _paging(products.list_products)
+    update_product = _awaiting(products.update_product)
+    delete_product = _awaiting(products.delete_product)
+
+    upload_image = _awaiting(images.upload_image)
+    get_image = _awaiting(images.get_image)
+    list_images = _paging(images.list_images)
+    delete_image = _awaiting(images.delete_image)
+    import_manifest = _awaiting(images.import_manifest)
+
+    search = _awaiting(search_products)
+
+    get_operation = _awaiting(operations.get_operation)
+    list_operations = _paging(operations.list_operations)
+    cancel_operation = _awaiting(operations.cancel_operation)
+    delete_operation = _awaiting(operations.delete_operation)
+
+    def __init__(self, target: str | None = None, *, timeout: float = 30.0) -> None:
+        self.target = choose_target(target)
+        self.timeout = timeout
+        self._stubs = Stubs(grpc.aio.insecure_channel(self.target, options=OPTIONS))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends the connection; calls that still run are cancelled."""
+        await self._stubs.channel.close()
+
+    async def run(self, call: Call[R]) -> R:
+        """Makes one call that a builder in `shelflens.calls` described."""
+        rpc = getattr(getattr(self._stubs, call.service), call.rpc)
+        try:
+            return call.convert(await rpc(call.sendable, timeout=call.timeout or self.timeout))
+        except grpc.RpcError as error:
+            raise from_rpc(error, self.target) from None
+
+    async def run_pages(self, pages: Pages[R]) -> AsyncIterator[R]:
+        """All items of a List call, fetching pages as they are needed."""
+        token, more = "", True
+        while more:
+            items, token = await self.run(pages.page(token))
+            for item in items:
+                yield item
+            more = bool(token)
+
+    async def download_image(self, image: str) -> bytes:
+        """The stored bytes of one image."""
+        request = images.download_request(image)
+        try:
+            pieces = self._stubs.catalogs.DownloadImage(request, timeout=self.timeout)
+            return b"".join([piece.data async for piece in pieces])
+        except grpc.RpcError as error:
+            raise from_rpc(error, self.target) from None
+
+    async def search_many(
+        self,
+        catalog: str,
+        photos: AsyncIterable[tuple[str, Photo]],
+        **options: Unpack[SearchOptions],
+    ) -> AsyncIterator[Answer]:
+        """As `Client.search_many`, with photos and answers as async iterators."""
+        stream = PhotoStream(catalog, options)
+        answers = self._stubs.search.StreamSearchProducts(stream.requests_async(photos))
+        try:
+            async for message in answers:
+                yield stream.answer(message)
+        except grpc.RpcError as error:
+            stream.raise_if_photos_failed()
+            raise from_rpc(error, self.target) from None
+        finally:
+            answers.cancel()
+        stream.raise_if_photos_failed()
+
+    async def wait_operation(
+        self,
+        operation: str,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - the same arguments as the blocking one
+        on_progress: Callable[[values.Operation], object] = ignore,
+    ) -> values.Operation:
+        """As `Client.wait_operation`."""
+        patience = Patience(operation, timeout)
+        while True:
+            step = operations.wait_once(operation, patience.next_step())
+            try:
+                found = await self.run(step)
+            except (Unavailable, DeadlineExceeded) as error:
+                await asyncio.sleep(patience.failed(error))
+                continue
+            pause = patience.answered()
+            on_progress(found)
+            if found.done:
+                return found
+            await asyncio.sleep(pause)
+
+    async def import_products(
+        self,
+        catalog: str,
+        source: str | Path,
+        *,
+        mapping: Mapping[str, str] | Sequence[str] = (),
+        root: str | Path | None = None,
+        separator: str = "|",
+        wait: bool = True,
+        on_progress: OnProgress = ignore,
+        on_note: OnNote = ignore,
+    ) -> values.Operation:
+        """As `Client.import_products`; files are read and sent by threads.
+
+        `on_progress` and `on_note` are called in the event loop. Cancelling stops the upload; an
+        import that the server has started runs on.
+        """
+        loop = asyncio.get_running_loop()
+        with Client(self.target, timeout=self.timeout) as client:
+            task = await asyncio.to_thread(
+                Import,
+                client,
+                catalog,
+                source,
+                mapping=mapping,
+                root=root,
+                separator=separator,
+                on_progress=lambda each: loop.call_soon_threadsafe(on_progress, each),
+                on_note=lambda each: loop.call_soon_threadsafe(on_note, each),
+            )
+            try:
+                operation = await asyncio.to_thread(task.upload_and_start)
+            except asyncio.CancelledError:
+                task.stop()
+                raise
+        if not wait:
+            return operation
+        return await self.wait_operation(
+            operation.name, on_progress=lambda each: on_progress(Progress.of_operation(each))
+        )

@@ -1,0 +1,49 @@
+"""Catalogues."""
+
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from shelflens import convert, values
+from shelflens.calls.call import Call, Pages, new_request_id
+from shelflens.names import catalog_id, catalog_name
+from shelflens.v1 import catalogs_pb2
+
+
+def create_catalog(
+    catalog: str, *, display_name: str = "", model: str = ""
+) -> Call[values.Catalog]:
+    """Creates a catalogue. `catalog` is its id; `model` defaults to the built-in one."""
+    request = catalogs_pb2.CreateCatalogRequest(
+        catalog_id=catalog_id(catalog),
+        catalog=catalogs_pb2.Catalog(display_name=display_name, model=model),
+        request_id=new_request_id(),
+    )
+    return Call("catalogs", "CreateCatalog", request, convert.catalog)
+
+
+def get_catalog(catalog: str) -> Call[values.Catalog]:
+    """Reads one catalogue."""
+    request = catalogs_pb2.GetCatalogRequest(name=catalog_name(catalog))
+    return Call("catalogs", "GetCatalog", request, convert.catalog)
+
+
+def list_catalogs(*, page_size: int = 0) -> Pages[values.Catalog]:
+    """All catalogues, in the order of their names."""
+    request = catalogs_pb2.ListCatalogsRequest(page_size=page_size)
+    return Pages("catalogs", "ListCatalogs", request, "catalogs", convert.catalog)
+
+
+def update_catalog(catalog: str, *, display_name: str) -> Call[values.Catalog]:
+    """Changes the display name."""
+    request = catalogs_pb2.UpdateCatalogRequest(
+        catalog=catalogs_pb2.Catalog(name=catalog_name(catalog), display_name=display_name),
+        update_mask=FieldMask(paths=["display_name"]),
+    )
+    return Call("catalogs", "UpdateCatalog", request, convert.catalog)
+
+
+def delete_catalog(catalog: str, *, force: bool = False) -> Call[values.Operation]:
+    """Starts deleting a catalogue; one with products only with `force`."""
+    request = catalogs_pb2.DeleteCatalogRequest(
+        name=catalog_name(catalog), force=force, request_id=new_request_id()
+    )
+    return Call("catalogs", "DeleteCatalog", request, convert.operation)

@@ -1,0 +1,206 @@
+"""The blocking client.
+
+with Client("127.0.0.1:50051") as client:
+    client.import_products("shop", "products.csv")
+    for result in client.search("shop", "photo.jpg").results:
+        print(result.sku, result.score)
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
+
+import grpc
+
+from shelflens import values
+from shelflens.calls import catalogs, images, operations, products
+from shelflens.calls.call import Call, Pages, describe
+from shelflens.calls.images import Photo
+from shelflens.calls.search import Answer, PhotoStream, SearchOptions, search_products
+from shelflens.channel import OPTIONS, Stubs, choose_target
+from shelflens.errors import DeadlineExceeded, Unavailable
+from shelflens.faults import from_rpc
+from shelflens.importing.progress import OnNote, OnProgress, Progress, ignore
+from shelflens.importing.run import Import
+from shelflens.waiting import Patience
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _blocking(build: Callable[P, Call[R]]) -> Callable[Concatenate["Client", P], R]:
+    def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.run(build(*args, **kwargs))
+
+    describe(method, build)
+    return method
+
+
+def _paging(build: Callable[P, Pages[R]]) -> Callable[Concatenate["Client", P], Iterator[R]]:
+    def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+        return self.run_pages(build(*args, **kwargs))
+
+    describe(method, build)
+    return method
+
+
+class Client:
+    """Talks to one server; safe to use from many threads.
+
+    `target` is "host:port" (default: SHELFLENS_TARGET, else 127.0.0.1:50051); `timeout` is the
+    deadline of a single call in seconds. Every method raises ShelflensError (shelflens.errors).
+    """
+
+    create_catalog = _blocking(catalogs.create_catalog)
+    get_catalog = _blocking(catalogs.get_catalog)
+    list_catalogs = _paging(catalogs.list_catalogs)
+    update_catalog = _blocking(catalogs.update_catalog)
+    delete_catalog = _blocking(catalogs.delete_catalog)
+
+    create_product = _blocking(products.create_product)
+    get_product = _blocking(products.get_product)
+    list_products = _paging(products.list_products)
+    update_product = _blocking(products.update_product)
+    delete_product = _blocking(products.delete_product)
+
+    upload_image = _blocking(images.upload_image)
+    get_image = _blocking(images.get_image)
+    list_images = _paging(images.list_images)
+    delete_image = _blocking(images.delete_image)
+    import_manifest = _blocking(images.import_manifest)
+
+    search = _blocking(search_products)
+
+    get_operation = _blocking(operations.get_operation)
+    list_operations = _paging(operations.list_operations)
+    cancel_operation = _blocking(operations.cancel_operation)
+    delete_operation = _blocking(operations.delete_operation)
+
+    def __init__(self, target: str | None = None, *, timeout: float = 30.0) -> None:
+        self.target = choose_target(target)
+        self.timeout = timeout
+        self._stubs = Stubs(grpc.insecure_channel(self.target, options=OPTIONS))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connection; calls that still run are cancelled."""
+        self._stubs.channel.close()
+
+    def run(self, call: Call[R]) -> R:
+        """Makes one call that a builder in `shelflens.calls` described."""
+        rpc = getattr(getattr(self._stubs, call.service), call.rpc)
+        try:
+            return call.convert(rpc(call.sendable, timeout=call.timeout or self.timeout))
+        except grpc.RpcError as error:
+            raise from_rpc(error, self.target) from None
+
+    def run_pages(self, pages: Pages[R]) -> Iterator[R]:
+        """All items of a List call, fetching pages as they are needed."""
+        token, more = "", True
+        while more:
+            items, token = self.run(pages.page(token))
+            yield from items
+            more = bool(token)
+
+    def download_image(self, image: str) -> bytes:
+        """The stored bytes of one image."""
+        request = images.download_request(image)
+        try:
+            pieces = self._stubs.catalogs.DownloadImage(request, timeout=self.timeout)
+            return b"".join(piece.data for piece in pieces)
+        except grpc.RpcError as error:
+            raise from_rpc(error, self.target) from None
+
+    def search_many(
+        self,
+        catalog: str,
+        photos: Iterable[tuple[str, Photo]],
+        **options: Unpack[SearchOptions],
+    ) -> Iterator[Answer]:
+        """Searches for many photos on one stream.
+
+        `photos` gives (correlation_id, photo); answers come as (correlation_id, SearchResponse or
+        ShelflensError), perhaps in another order. One bad photo does not end the stream.
+        """
+        stream = PhotoStream(catalog, options)
+        requests = stream.requests(photos)
+        answers = self._stubs.search.StreamSearchProducts(requests)
+        try:
+            for message in answers:
+                yield stream.answer(message)
+        except grpc.RpcError as error:
+            stream.raise_if_photos_failed()
+            raise from_rpc(error, self.target) from None
+        finally:
+            answers.cancel()
+        stream.raise_if_photos_failed()
+
+    def wait_operation(
+        self,
+        operation: str,
+        *,
+        timeout: float | None = None,
+        on_progress: Callable[[values.Operation], object] = ignore,
+    ) -> values.Operation:
+        """Waits until an operation is done, through restarts of the server, and returns it.
+
+        A failed operation is returned, not raised: see `Operation.raise_for_error`. Raises
+        DeadlineExceeded (WAIT_TIMED_OUT) after `timeout` seconds; the operation then runs on.
+        """
+        patience = Patience(operation, timeout)
+        while True:
+            step = operations.wait_once(operation, patience.next_step())
+            try:
+                found = self.run(step)
+            except (Unavailable, DeadlineExceeded) as error:
+                time.sleep(patience.failed(error))
+                continue
+            pause = patience.answered()
+            on_progress(found)
+            if found.done:
+                return found
+            time.sleep(pause)
+
+    def import_products(
+        self,
+        catalog: str,
+        source: str | Path,
+        *,
+        mapping: Mapping[str, str] | Sequence[str] = (),
+        root: str | Path | None = None,
+        separator: str = "|",
+        wait: bool = True,
+        on_progress: OnProgress = ignore,
+        on_note: OnNote = ignore,
+    ) -> values.Operation:
+        """Imports a manifest (CSV, JSON Lines, Parquet) or a directory of images.
+
+        Makes the catalogue when it is missing, uploads the image bytes that the server does not
+        have, and waits for the import unless `wait` is false. `mapping` names columns
+        (`{"title": "name"}` or `["title=name"]`), `root` is where image references start (the
+        manifest's folder). `on_note` hears what was decided (columns, encoding), `on_progress`
+        how far it is. Single bad rows end up in the operation's rejections and raise nothing.
+        """
+        operation = Import(
+            self,
+            catalog,
+            source,
+            mapping=mapping,
+            root=root,
+            separator=separator,
+            on_progress=on_progress,
+            on_note=on_note,
+        ).upload_and_start()
+        if not wait:
+            return operation
+
+        def report(found: values.Operation) -> None:
+            on_progress(Progress.of_operation(found))
+
+        return self.wait_operation(operation.name, on_progress=report)

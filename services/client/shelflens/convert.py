@@ -1,0 +1,169 @@
+"""From protobuf messages to the values that users get."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from shelflens import values
+from shelflens.faults import from_status
+from shelflens.v1 import catalogs_pb2, search_pb2
+
+_COUNTS = tuple(
+    field.name
+    for field in catalogs_pb2.ImportCounts.DESCRIPTOR.fields
+    if field.name != "rejected_by_reason"
+)
+
+
+def catalog(message: catalogs_pb2.Catalog) -> values.Catalog:
+    """A catalogue."""
+    return values.Catalog(
+        name=message.name,
+        display_name=message.display_name,
+        model=message.model,
+        model_digest=message.model_digest,
+        revision=message.revision,
+        product_count=message.product_count,
+        image_count=message.image_count,
+        create_time=_time(message, "create_time"),
+        update_time=_time(message, "update_time"),
+        index_time=_time(message, "index_time"),
+    )
+
+
+def product(message: catalogs_pb2.Product) -> values.Product:
+    """A product."""
+    return values.Product(
+        name=message.name,
+        sku=message.sku,
+        title=message.title,
+        description=message.description,
+        categories=tuple(message.categories),
+        labels=tuple(message.labels),
+        parent=message.parent,
+        price=_optional(message, "price"),
+        stock=_optional(message, "stock"),
+        attributes=dict(message.attributes),
+        image_count=message.image_count,
+        revision=message.revision,
+        update_time=_time(message, "update_time"),
+    )
+
+
+def image(message: catalogs_pb2.Image) -> values.Image:
+    """An image; a state that this client does not know keeps its number."""
+    known = catalogs_pb2.Image.State.values()
+    named = message.state in known
+    state = catalogs_pb2.Image.State.Name(message.state) if named else str(message.state)
+    return values.Image(
+        name=message.name,
+        sha256=message.sha256,
+        state=state.removeprefix("STATE_"),
+        refusal=message.refusal,
+        source=message.source,
+        create_time=_time(message, "create_time"),
+    )
+
+
+def search_response(message: search_pb2.SearchProductsResponse) -> values.SearchResponse:
+    """The answer to one photo."""
+    return values.SearchResponse(
+        results=tuple(_result(each) for each in message.results),
+        model=message.model,
+        model_digest=message.model_digest,
+        index_time=_time(message, "index_time"),
+        truncated=message.truncated,
+        timings_ms={each.stage: each.milliseconds for each in message.timings},
+    )
+
+
+def _result(message: search_pb2.SearchResult) -> values.SearchResult:
+    return values.SearchResult(
+        product=message.product,
+        sku=message.sku,
+        title=message.title,
+        category=message.category,
+        score=message.score,
+        image=message.image,
+        hits=tuple(values.Hit(each.image, each.score) for each in message.hits),
+        parent=message.parent,
+        price=_optional(message, "price"),
+        stock=_optional(message, "stock"),
+    )
+
+
+def operation(message: Any) -> values.Operation:
+    """A google.longrunning.Operation; metadata of a type unknown to this client is tolerated."""
+    error = from_status(message.error) if message.HasField("error") else None
+    kind = message.metadata.type_url.rpartition("/")[2]
+    state = "RUNNING" if not message.done else "SUCCEEDED" if error is None else "FAILED"
+    found: dict[str, Any] = {}
+    if read := _METADATA.get(kind):
+        kind, found = read(message.metadata)
+    response = catalogs_pb2.ImportProductsResponse()
+    if message.HasField("response") and message.response.Unpack(response):
+        found["counts"] = _counts(response.counts)
+        found["rejections"] = tuple(_rejection(each) for each in response.rejections)
+        found["errors_uri"] = response.errors_uri
+    if error is not None and error.code == "CANCELLED":
+        state = "CANCELLED"
+    found["state"] = found.get("state") or state
+    return values.Operation(name=message.name, kind=kind, done=message.done, error=error, **found)
+
+
+def _import_metadata(packed: Any) -> tuple[str, dict[str, Any]]:
+    message = catalogs_pb2.ImportProductsMetadata()
+    packed.Unpack(message)
+    return "import", {
+        "state": message.state,
+        "catalog": message.catalog,
+        "display_name": message.display_name,
+        "revision": message.revision,
+        "total_rows": message.total_row_count,
+        "counts": _counts(message.counts),
+        "create_time": _time(message, "create_time"),
+        "update_time": _time(message, "update_time"),
+    }
+
+
+def _delete_metadata(packed: Any) -> tuple[str, dict[str, Any]]:
+    message = catalogs_pb2.DeleteCatalogMetadata()
+    packed.Unpack(message)
+    found = {"catalog": message.catalog, "create_time": _time(message, "create_time")}
+    return "delete_catalog", found
+
+
+_METADATA: dict[str, Callable[[Any], tuple[str, dict[str, Any]]]] = {
+    catalogs_pb2.ImportProductsMetadata.DESCRIPTOR.full_name: _import_metadata,
+    catalogs_pb2.DeleteCatalogMetadata.DESCRIPTOR.full_name: _delete_metadata,
+}
+
+
+def _counts(message: catalogs_pb2.ImportCounts) -> values.ImportCounts:
+    numbers = {name: getattr(message, name) for name in _COUNTS}
+    return values.ImportCounts(**numbers, rejected_by_reason=dict(message.rejected_by_reason))
+
+
+def _rejection(message: catalogs_pb2.Rejection) -> values.Rejection:
+    return values.Rejection(
+        row=message.row,
+        reason=message.reason,
+        field=message.field,
+        value=message.value,
+        sku=message.sku,
+        row_rejected=message.row_rejected,
+    )
+
+
+def _time(message: Message, field: str) -> datetime | None:
+    if not message.HasField(field):
+        return None
+    stamp: Timestamp = getattr(message, field)
+    return stamp.ToDatetime(tzinfo=UTC)
+
+
+def _optional(message: Message, field: str) -> float | None:
+    return getattr(message, field) if message.HasField(field) else None

@@ -1,0 +1,31 @@
+"""The manifest as it travels to the server: JSON Lines, described in docs/manifest.md."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from shelflens.manifests.rows import SourceRow
+
+
+class ImageEntry(TypedDict, total=False):
+    """An image of a row: `source` with either its `sha256`, or `error` and `message`."""
+
+    source: str
+    sha256: str
+    error: str
+    message: str
+
+
+def encode(row: SourceRow, images: Sequence[ImageEntry]) -> bytes:
+    """One line. `images` are the entries of `row.images`; none where that is None."""
+    line: dict[str, Any] = {"row": row.row, "fields": row.fields}
+    if row.images is not None:
+        line["images"] = images
+    if row.problem is not None:
+        problem = row.problem
+        line["problem"] = {
+            "reason": problem.reason,
+            "field": problem.field,
+            "value": problem.value,
+        }
+    return json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"

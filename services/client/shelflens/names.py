@@ -1,0 +1,68 @@
+"""Resource names, and the short forms that people type.
+
+`shop` is `catalogs/shop`; `shop/SKU 12` is the product with that SKU (or that id) in it, and
+`shop/SKU 12/<sha256>` one of its images. Full names are left as they are.
+"""
+
+import hashlib
+import re
+import unicodedata
+
+from shelflens.errors import InvalidArgument
+
+_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def catalog_name(catalog: str) -> str:
+    """`shop` or `catalogs/shop` -> `catalogs/shop`."""
+    return catalog if catalog.startswith("catalogs/") else f"catalogs/{catalog}"
+
+
+def catalog_id(catalog: str) -> str:
+    """`shop` or `catalogs/shop` -> `shop`."""
+    return catalog.removeprefix("catalogs/")
+
+
+def product_id(sku: str) -> str:
+    """The id of a product: its SKU where that is an id, else a slug and a piece of its hash.
+
+    The same rule as on the server (see Product.name in the proto); ids map to themselves.
+    """
+    if _ID.fullmatch(sku):
+        return sku
+    ascii_text = unicodedata.normalize("NFKD", sku).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")[:50].strip("-")
+    digest = hashlib.sha256(sku.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+    return f"{slug}-{digest}" if slug else f"sku-{digest}"
+
+
+def product_name(product: str) -> str:
+    """A full product name, or `catalog/SKU`."""
+    if product.startswith("catalogs/"):
+        return product
+    catalog, slash, sku = product.partition("/")
+    if not (catalog and slash and sku):
+        raise InvalidArgument(
+            f"'{product}' is not a product: write CATALOG/SKU or its full name",
+            reason="INVALID_NAME",
+        )
+    return f"catalogs/{catalog}/products/{product_id(sku)}"
+
+
+def image_name(image: str) -> str:
+    """A full image name, or `catalog/SKU/<sha256>`."""
+    if image.startswith("catalogs/"):
+        return image
+    product, _, sha256 = image.rpartition("/")
+    if not _SHA256.fullmatch(sha256):
+        raise InvalidArgument(
+            f"'{image}' is not an image: write CATALOG/SKU/SHA256 or its full name",
+            reason="INVALID_NAME",
+        )
+    return f"{product_name(product)}/images/{sha256}"
+
+
+def operation_name(operation: str) -> str:
+    """With or without `operations/` in front."""
+    return operation if operation.startswith("operations/") else f"operations/{operation}"

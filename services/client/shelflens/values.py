@@ -1,0 +1,165 @@
+"""What the server answers, as plain values. Times are UTC; scores: higher is nearer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import datetime
+from typing import Any
+
+from shelflens.errors import ShelflensError
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """A named set of products that are searched together."""
+
+    name: str
+    display_name: str
+    model: str
+    model_digest: str
+    revision: int
+    product_count: int
+    image_count: int
+    create_time: datetime | None
+    update_time: datetime | None
+    index_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """Something that is sold, known by its SKU."""
+
+    name: str
+    sku: str
+    title: str
+    description: str
+    categories: tuple[str, ...]
+    labels: tuple[str, ...]
+    parent: str
+    price: float | None
+    stock: float | None
+    attributes: Mapping[str, str]
+    image_count: int
+    revision: int
+    update_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One stored picture of a product. `state` is PENDING, SEARCHABLE or REFUSED."""
+
+    name: str
+    sha256: str
+    state: str
+    refusal: str
+    source: str
+    create_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One image with its score."""
+
+    image: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """A product (or parent) with its best hits, best first."""
+
+    product: str
+    sku: str
+    title: str
+    category: str
+    score: float
+    image: str
+    hits: tuple[Hit, ...]
+    parent: str
+    price: float | None
+    stock: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResponse:
+    """Results, best first, and what they were found with. `timings_ms` is by stage."""
+
+    results: tuple[SearchResult, ...]
+    model: str
+    model_digest: str
+    index_time: datetime | None
+    truncated: bool
+    timings_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportCounts:
+    """What became of the rows and images of an import."""
+
+    rows_read: int = 0
+    rows_accepted: int = 0
+    rows_rejected: int = 0
+    products_created: int = 0
+    products_updated: int = 0
+    products_unchanged: int = 0
+    images_embedded: int = 0
+    images_reused: int = 0
+    images_refused: int = 0
+    images_removed: int = 0
+    points_indexed: int = 0
+    rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One refused row, or one refused image of it (`row_rejected` false)."""
+
+    row: int
+    reason: str
+    field: str
+    value: str
+    sku: str
+    row_rejected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Long-running work. `kind` is import, delete_catalog, or the unknown metadata's type name.
+
+    `counts` and `rejections` are those of an import; `error` says why a finished one failed.
+    """
+
+    name: str
+    kind: str
+    done: bool
+    state: str
+    catalog: str = ""
+    display_name: str = ""
+    revision: int = 0
+    total_rows: int = 0
+    counts: ImportCounts = field(default_factory=ImportCounts)
+    rejections: tuple[Rejection, ...] = ()
+    errors_uri: str = ""
+    create_time: datetime | None = None
+    update_time: datetime | None = None
+    error: ShelflensError | None = None
+
+    def raise_for_error(self) -> "Operation":
+        """Itself, unless it failed or was cancelled: then that error is raised."""
+        if self.error is not None:
+            raise self.error
+        return self
+
+
+def to_json(value: object) -> Any:
+    """Any of the values above as what `json.dumps` takes."""
+    if isinstance(value, ShelflensError):
+        return {"code": value.code, "reason": value.reason, "message": value.message}
+    if is_dataclass(value):
+        return {each.name: to_json(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, Mapping):
+        return {str(key): to_json(each) for key, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [to_json(each) for each in value]
+    return value
