@@ -25,8 +25,11 @@ def is_finished(step: Step) -> bool:
     operation = step.operation
     if step.tx.shards.unfinished(operation.id):
         return False
-    if operation.kind is OperationKind.IMPORT and operation.state is OperationState.RUNNING:
-        return not _sweep(step)
+    if operation.kind is OperationKind.IMPORT:
+        if operation.state is OperationState.RUNNING and _sweep(step):
+            return False
+        discarded = step.tx.imports.discard_empty(operation.catalog, operation.revision)
+        operation.counts.products_created -= discarded
     return True
 
 

@@ -157,7 +157,13 @@ class ImportRecords(Protocol):
         """Merges rows into products and images as design.md, section 4 says."""
 
     def stale_images(self, catalog: str, revision: int, limit: int) -> list[tuple[str, str]]:
-        """Imported images that products seen at `revision` no longer list."""
+        """Imported images that products listed at `revision` no longer list.
+
+        A product none of whose listed images is usable keeps those that it had.
+        """
+
+    def discard_empty(self, catalog: str, revision: int) -> int:
+        """Forgets products that the import at `revision` made and that have no usable image."""
 
     def delete_images(
         self, catalog: str, images: Sequence[tuple[str, str]], revision: int, now: datetime

@@ -17,6 +17,10 @@ from services.core.domain.errors import DataLoss
 from services.core.ports import Float32
 
 
+# json.dumps with options would make an encoder for every row.
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
 @dataclass(frozen=True, slots=True)
 class AcceptedRow:
     """A checked row. `given` names the product fields that the manifest has a column for."""
@@ -64,7 +68,7 @@ _REJECTED = pa.schema(
 def write_accepted(rows: Sequence[AcceptedRow]) -> bytes:
     columns = {
         "row": [each.row for each in rows],
-        "fields": [json.dumps(each.fields, ensure_ascii=False) for each in rows],
+        "fields": [_encode(each.fields) for each in rows],
         "given": [each.given for each in rows],
         "sha256s": [each.sha256s for each in rows],
         "sources": [each.sources for each in rows],
@@ -166,7 +170,7 @@ def write_plan(points: Sequence[PlannedPoint]) -> bytes:
     listed = [
         {
             **{name: getattr(each, name) for name in _PLAN.names},
-            "payload": json.dumps(each.payload, ensure_ascii=False),
+            "payload": _encode(each.payload),
         }
         for each in points
     ]

@@ -274,3 +274,23 @@ def test_a_price_change_by_hand_survives_an_import_that_was_accepted_before(worl
         )
     world.run()
     assert world.found("shop")["a", digest]["price"] == 3
+
+
+def test_a_product_whose_only_images_are_unusable_is_not_made(world: World) -> None:
+    good, bad = world.image("good"), world.image("bad")
+    world.unusable = {bad: "IMAGE_UNDECODABLE"}
+    operation = world.start_import("shop", [row("a", good), row("b", bad)])
+    world.run()
+    assert world.operation(operation).counts.products_created == 1
+    with world.records.begin() as tx:
+        assert [p.id for p in tx.products.page("shop", "", 9)] == ["a"]
+
+
+def test_a_product_keeps_its_images_when_its_new_row_has_no_usable_one(world: World) -> None:
+    good, bad = world.image("good"), world.image("bad")
+    world.start_import("shop", [row("a", good)])
+    world.run()
+    world.unusable = {bad: "IMAGE_UNDECODABLE"}
+    world.start_import("shop", [row("a", bad)])
+    world.run()
+    assert set(world.found("shop")) == {("a", good)}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -20,6 +21,8 @@ _P, _I, _E, _F = (
     tables.embeddings,
     tables.embedding_files,
 )
+
+_I2 = _I.alias()
 
 
 class SqlImports(ImportRecords):
@@ -43,6 +46,7 @@ class SqlImports(ImportRecords):
         return merge.outcome()
 
     def stale_images(self, catalog: str, revision: int, limit: int) -> list[tuple[str, str]]:
+        usable = _usable_images().where(_I2.c.revision >= revision)
         query = (
             sa.select(_I.c.product, _I.c.sha256)
             .join(_P, (_P.c.catalog == _I.c.catalog) & (_P.c.id == _I.c.product))
@@ -52,10 +56,24 @@ class SqlImports(ImportRecords):
                 _I.c.origin == "import",
                 _I.c.revision < revision,
                 ~_I.c.deleted,
+                usable.exists(),
             )
             .limit(limit)
         )
         return [(row.product, row.sha256) for row in self._db.execute(query)]
+
+    def discard_empty(self, catalog: str, revision: int) -> int:
+        empty = [
+            _P.c.catalog == catalog,
+            _P.c.listed_revision == revision,
+            _P.c.outcome == "created",
+            _P.c.revision == revision,
+            ~_P.c.deleted,
+            ~_usable_images().exists(),
+        ]
+        products = sa.select(_P.c.id).where(*empty)
+        self._db.execute(_I.delete().where(_I.c.catalog == catalog, _I.c.product.in_(products)))
+        return int(self._db.execute(_P.delete().where(*empty)).rowcount)
 
     def delete_images(
         self, catalog: str, images: Sequence[tuple[str, str]], revision: int, now: datetime
@@ -227,3 +245,13 @@ class SqlImports(ImportRecords):
                 .values(**values),
                 [{"of_product": product, "of_hash": sha256} for product, sha256 in images],
             )
+
+
+def _usable_images() -> sa.Select[Any]:
+    """Images of the product of the outer query that search returns or will return."""
+    return sa.select(sa.literal(1)).where(
+        _I2.c.catalog == _P.c.catalog,
+        _I2.c.product == _P.c.id,
+        ~_I2.c.deleted,
+        _I2.c.state != ImageState.REFUSED,
+    )
