@@ -96,7 +96,10 @@ class PayloadChange:
 
 @dataclass(frozen=True, slots=True)
 class ScoredPoint:
-    """A search hit: higher scores are nearer (cosine similarity, or negative distance)."""
+    """A search hit: higher scores are nearer (cosine similarity, or negative distance).
+
+    `payload` holds what grouping needs: product, sku, parent, sha256 and revision.
+    """
 
     id: str
     score: float

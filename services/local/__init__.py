@@ -1,0 +1,1 @@
+"""The whole of Shelflens behind one command, on embedded adapters."""

@@ -1,0 +1,91 @@
+"""Qdrant's read requests on a shard of qdrant-edge."""
+
+import numpy as np
+import qdrant_edge as edge
+
+from services.core.adapters.qdrant_vectors import wire
+from services.core.adapters.qdrant_vectors.stubs import q
+from services.local.vector_server.collection import Collection
+from services.local.vector_server.conditions import edge_filter, id_message, point_id
+from services.local.vector_server.refusals import bad_request
+
+_DEFAULT_LIMIT = 10
+
+
+def query(collection: Collection, request: q.QueryPoints) -> q.QueryResponse:
+    """The points nearest to a vector, best first, with payloads. Raises Refused."""
+    if request.query.WhichOneof("variant") != "nearest" or request.prefetch:
+        raise bad_request("only nearest-neighbour queries are served here")
+    dense = request.query.nearest.dense
+    expected = collection.spec.dimension
+    if len(dense.data) != expected:
+        raise bad_request(
+            f"Vector dimension error: expected dim: {expected}, got {len(dense.data)}"
+        )
+    hits = collection.shard.query(
+        edge.QueryRequest(
+            limit=request.limit if request.HasField("limit") else _DEFAULT_LIMIT,
+            offset=request.offset,
+            query=edge.Query.Nearest(wire.vector_from(dense).tolist()),
+            filter=edge_filter(request.filter) if request.HasField("filter") else None,
+            score_threshold=(
+                request.score_threshold if request.HasField("score_threshold") else None
+            ),
+            params=_search_params(request),
+            with_payload=_payload_selector(request.with_payload),
+        )
+    )
+    return q.QueryResponse(result=map(_scored_point, hits))
+
+
+def get(collection: Collection, request: q.GetPoints) -> q.GetResponse:
+    """The points of the given ids that exist."""
+    with_vectors = request.with_vectors.enable
+    records = collection.shard.retrieve(
+        [point_id(each) for each in request.ids],
+        _payload_selector(request.with_payload),
+        with_vectors,
+    )
+    return q.GetResponse(result=[_retrieved_point(each, with_vectors) for each in records])
+
+
+def count(collection: Collection, request: q.CountPoints) -> q.CountResponse:
+    where = edge_filter(request.filter) if request.HasField("filter") else None
+    points = collection.shard.count(edge.CountRequest(exact=True, filter=where))
+    return q.CountResponse(result=q.CountResult(count=points))
+
+
+def _payload_selector(message: q.WithPayloadSelector) -> "edge.WithPayloadType":
+    match message.WhichOneof("selector_options"):
+        case "include":
+            return edge.PayloadSelector.Include(list(message.include.fields))
+        case "exclude":
+            return edge.PayloadSelector.Exclude(list(message.exclude.fields))
+        case _:
+            return message.enable
+
+
+def _search_params(request: q.QueryPoints) -> edge.SearchParams | None:
+    if not request.HasField("params"):
+        return None
+    params = request.params
+    ef = params.hnsw_ef if params.HasField("hnsw_ef") else None
+    return edge.SearchParams(hnsw_ef=ef, exact=params.exact)
+
+
+def _scored_point(hit: edge.ScoredPoint) -> q.ScoredPoint:
+    return q.ScoredPoint(
+        id=id_message(hit.id),
+        score=hit.score,
+        version=hit.version,
+        payload=wire.payload_arguments(hit.payload or {}),
+    )
+
+
+def _retrieved_point(record: edge.Record, with_vector: bool) -> q.RetrievedPoint:
+    vectors = None
+    if with_vector:
+        dense = wire.dense_vector(np.asarray(record.vector, dtype=np.float32))
+        vectors = q.VectorsOutput(vector=q.VectorOutput(dense=dense))
+    payload = wire.payload_arguments(record.payload or {})
+    return q.RetrievedPoint(id=id_message(record.id), vectors=vectors, payload=payload)

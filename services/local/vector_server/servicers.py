@@ -1,0 +1,146 @@
+"""The gRPC edge: the calls of Qdrant's API that the adapter makes. All others: UNIMPLEMENTED."""
+
+# ruff: noqa: N802 (methods are called like the calls)
+
+import logging
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
+
+import grpc
+
+from services.core.adapters.qdrant_vectors.stubs import q
+from services.core.ports import CollectionSpec
+from services.local.vector_server import reads
+from services.local.vector_server.refusals import Refused, bad_request
+from services.local.vector_server.store import Store
+
+log = logging.getLogger(__name__)
+Reply = TypeVar("Reply")
+
+_DISTANCES = {
+    q.Distance.Cosine: "cosine",
+    q.Distance.Euclid: "euclidean",
+    q.Distance.Manhattan: "manhattan",
+}
+_DISTANCE_VALUES = {name: value for value, name in _DISTANCES.items()}
+
+
+class Points(q.PointsServicer):
+    """Writes are acknowledged when they are searchable and safe, whatever `wait` says."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def Query(self, request: q.QueryPoints, context: grpc.ServicerContext) -> q.QueryResponse:
+        return _answer(
+            context, lambda: reads.query(self._store.get(request.collection_name), request)
+        )
+
+    def Get(self, request: q.GetPoints, context: grpc.ServicerContext) -> q.GetResponse:
+        return _answer(
+            context, lambda: reads.get(self._store.get(request.collection_name), request)
+        )
+
+    def Count(self, request: q.CountPoints, context: grpc.ServicerContext) -> q.CountResponse:
+        return _answer(
+            context, lambda: reads.count(self._store.get(request.collection_name), request)
+        )
+
+    def UpdateBatch(
+        self, request: q.UpdateBatchPoints, context: grpc.ServicerContext
+    ) -> q.UpdateBatchResponse:
+        _answer(context, lambda: self._store.get(request.collection_name).write(request))
+        done = q.UpdateResult(status=q.UpdateStatus.Completed)
+        return q.UpdateBatchResponse(result=[done] * len(request.operations))
+
+    def CreateFieldIndex(
+        self, request: q.CreateFieldIndexCollection, context: grpc.ServicerContext
+    ) -> q.PointsOperationResponse:
+        _answer(context, lambda: self._store.get(request.collection_name).write(request))
+        return q.PointsOperationResponse(result=q.UpdateResult(status=q.UpdateStatus.Completed))
+
+
+class Collections(q.CollectionsServicer):
+    """Collections with one unnamed dense vector."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def Get(
+        self, request: q.GetCollectionInfoRequest, context: grpc.ServicerContext
+    ) -> q.GetCollectionInfoResponse:
+        return _answer(context, lambda: _description(self._store, request.collection_name))
+
+    def Create(
+        self, request: q.CreateCollection, context: grpc.ServicerContext
+    ) -> q.CollectionOperationResponse:
+        _answer(context, lambda: self._store.create(_spec(request)))
+        return q.CollectionOperationResponse(result=True)
+
+    def Delete(
+        self, request: q.DeleteCollection, context: grpc.ServicerContext
+    ) -> q.CollectionOperationResponse:
+        dropped = _answer(context, lambda: self._store.drop(request.collection_name))
+        return q.CollectionOperationResponse(result=dropped)
+
+
+class Health(q.QdrantServicer):
+    """Answers when the server serves."""
+
+    def HealthCheck(
+        self, request: q.HealthCheckRequest, context: grpc.ServicerContext
+    ) -> q.HealthCheckReply:
+        return q.HealthCheckReply(title="shelflens vector server", version="1.17.0")
+
+
+def _answer(context: grpc.ServicerContext, make: Callable[[], Reply]) -> Reply:
+    if not context.is_active():  # the caller's deadline passed while the call was queued
+        _abort(context, grpc.StatusCode.DEADLINE_EXCEEDED, "too late when it was its turn")
+    try:
+        return make()
+    except Refused as refusal:
+        _abort(context, refusal.code, refusal.details)
+    except Exception as error:
+        log.exception("a call failed")
+        _abort(context, grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
+
+
+def _abort(context: grpc.ServicerContext, code: grpc.StatusCode, details: str) -> NoReturn:
+    context.abort(code, details)
+    raise AssertionError("abort raises")
+
+
+def _spec(request: q.CreateCollection) -> CollectionSpec:
+    params = request.vectors_config.params
+    distance = _DISTANCES.get(params.distance)
+    if distance is None or not params.size or not request.collection_name:
+        raise bad_request("a collection needs a name, one unnamed vector, and a known distance")
+    return CollectionSpec(request.collection_name, int(params.size), distance)
+
+
+def _description(store: Store, name: str) -> q.GetCollectionInfoResponse:
+    collection = store.get(name)
+    info = collection.shard.info()
+    vectors = q.VectorParams(
+        size=collection.spec.dimension, distance=_DISTANCE_VALUES[collection.spec.distance]
+    )
+    params = q.CollectionParams(vectors_config=q.VectorsConfig(params=vectors))
+    schema = {
+        field: q.PayloadSchemaInfo(data_type=_schema_type(index.data_type), points=index.points)
+        for field, index in info.payload_schema.items()
+    }
+    return q.GetCollectionInfoResponse(
+        result=q.CollectionInfo(
+            status=q.CollectionStatus.Green,
+            segments_count=info.segments_count,
+            config=q.CollectionConfig(params=params),
+            payload_schema=schema,
+            points_count=info.points_count,
+            indexed_vectors_count=info.indexed_vectors_count,
+        )
+    )
+
+
+def _schema_type(kind: object) -> q.PayloadSchemaType.ValueType:
+    # qdrant-edge names its types as Qdrant does: PayloadSchemaType.Keyword.
+    return q.PayloadSchemaType.Value(str(kind).rsplit(".", 1)[-1])
