@@ -1,0 +1,73 @@
+"""Composition root of the local profile: adapters, workers and gateway in one process."""
+
+import os
+import uuid
+from concurrent.futures import Future
+from contextlib import ExitStack
+
+from services.coordinator.handlers import Coordinator
+from services.coordinator.settings import CoordinatorLimits
+from services.core.adapters.celery_queue import CeleryQueue
+from services.core.adapters.file_objects import FileObjects
+from services.core.adapters.qdrant_vectors import QdrantVectors
+from services.core.adapters.sql_records import open_sqlite
+from services.core.adapters.system_clock import SystemClock
+from services.core.runtime.celery_app import make_app
+from services.embedding.handlers import BulkEmbedder, QueryEmbedder
+from services.gateway.service import Gateway, Ports
+from services.imaging.decode_pool import DecodePool
+from services.indexing.handlers import Indexer
+from services.ingestion.handlers import Ingestor
+from services.local.data_directory import DataDirectory
+from services.local.models import load_models
+from services.local.settings import LocalSettings
+from services.local.vector_process import VectorProcess
+from services.local.workers import Workers
+
+
+class LocalSystem:
+    """Everything behind `gateway`; `close` ends all of it, in the reverse order of its start.
+
+    Takes over `starting`, the vector server on its way up.
+    """
+
+    def __init__(
+        self, settings: LocalSettings, data: DataDirectory, starting: Future[VectorProcess]
+    ) -> None:
+        with ExitStack() as opened:
+            clock, objects = SystemClock(), FileObjects(data.objects)
+            records = open_sqlite(data.records)
+            opened.callback(records.close)
+            decoders = DecodePool(settings.decoders or len(os.sched_getaffinity(0)))
+            opened.callback(decoders.close)
+            models = load_models(settings, records, clock)
+            opened.callback(models.close)
+            server = starting.result()
+            opened.callback(server.close)
+            vectors = QdrantVectors("127.0.0.1", server.port)
+            opened.callback(vectors.close)
+
+            broker = f"memory://{uuid.uuid4().hex}/"
+            queue = CeleryQueue(make_app(broker))
+            limits = CoordinatorLimits(window=settings.window)
+            coordinator = Coordinator(records, objects, queue, clock, limits)
+            coordinator.recover()
+            bulk = BulkEmbedder(objects, decoders, models.host)
+            opened.callback(bulk.close)
+            workers = Workers(
+                broker,
+                queue,
+                coordinator,
+                Ingestor(objects, settings.shard_rows),
+                bulk,
+                Indexer(objects, vectors),
+                limits.tick,
+            )
+            opened.callback(workers.close)
+            embedder = QueryEmbedder(decoders, models.host)
+            self.gateway = Gateway(Ports(records, objects, vectors, queue, embedder, clock))
+            self._opened = opened.pop_all()
+
+    def close(self) -> None:
+        """Stops workers, models and children; safe to kill instead, the records go on."""
+        self._opened.close()
