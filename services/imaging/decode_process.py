@@ -1,0 +1,155 @@
+"""The parent's end of one decoding child."""
+
+import json
+import mmap
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from services.core.domain.errors import InvalidImage, Unavailable
+from services.imaging.decode_child import (
+    PIXEL_BYTES,
+    PIXELS,
+    READY,
+    REPLY,
+    REQUEST,
+    ChildSettings,
+)
+from services.imaging.limits import ImageLimits
+from services.imaging.resizing import INTERPOLATIONS, PixelRecipe, Pixels
+from services.imaging.verdicts import Verdict, refuse
+
+_SOURCE_ROOT = Path(__file__).resolve().parents[2]
+_START_SECONDS = 60.0
+_PATIENCE = 6
+
+
+class ChildCrashed(Exception):
+    """The child died instead of answering."""
+
+
+class DecodeProcess:
+    """One child, one image at a time. Used by the thread that made it, which must outlive it:
+    the kernel kills the child when that very thread ends (PR_SET_PDEATHSIG).
+
+    Raises Unavailable when the child does not start.
+    """
+
+    def __init__(self, limits: ImageLimits, memory_limit: int, niceness: int) -> None:
+        self._max_bytes = limits.max_bytes
+        memory = os.memfd_create("shelflens-decode", os.MFD_CLOEXEC)
+        os.ftruncate(memory, limits.max_bytes + PIXEL_BYTES)
+        self._slot = mmap.mmap(memory, limits.max_bytes + PIXEL_BYTES)
+        self._channel, theirs = socket.socketpair()
+        settings = ChildSettings(
+            parent=os.getpid(),
+            socket=theirs.fileno(),
+            memory=memory,
+            memory_limit=memory_limit,
+            niceness=niceness,
+            **asdict(limits),
+        )
+        try:
+            self._process = _spawn(settings)
+            # clock_getcpuclockid(3), which Python lacks: the processor time of that process.
+            self._clock = (~self._process.pid << 3) | 2
+        finally:
+            theirs.close()
+            os.close(memory)
+        try:
+            self._receive(_START_SECONDS, READY)
+        except (ChildCrashed, TimeoutError) as error:
+            self.close()
+            raise Unavailable("a decoding process does not start") from error
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def decode(self, data: bytes, recipe: PixelRecipe, seconds: float) -> Pixels:
+        """Pixels uint8 [crop, crop, 3]. Raises InvalidImage, ChildCrashed, TimeoutError.
+
+        `seconds` are of processor time, so that a busy machine refuses no good image; a child that
+        gets none, or asks for none, has _PATIENCE times as long by the clock.
+        """
+        if len(data) > self._max_bytes:  # it would not fit into the slot
+            raise refuse(Verdict.IMAGE_TOO_LARGE, f"{len(data)} bytes, limit {self._max_bytes}")
+        self._slot[: len(data)] = data
+        index = list(INTERPOLATIONS).index(recipe.interpolation)
+        try:
+            self._channel.sendall(REQUEST.pack(len(data), recipe.resize, recipe.crop, index))
+        except OSError as error:
+            raise ChildCrashed from error
+        kind, length = self._wait(seconds)
+        start = self._max_bytes
+        if kind != PIXELS:
+            raise _refusal(self._slot[start : start + length])
+        shape = (recipe.crop, recipe.crop, 3)
+        count = recipe.crop * recipe.crop * 3
+        return np.frombuffer(self._slot, np.uint8, count, start).reshape(shape).copy()
+
+    def close(self) -> None:
+        """Kills the child and frees what it held; may be called again."""
+        self._process.kill()
+        self._process.wait()
+        self._channel.close()
+        with suppress(BufferError):
+            self._slot.close()
+
+    def _wait(self, seconds: float) -> tuple[int, int]:
+        before = self._processor_seconds()
+        for _ in range(_PATIENCE - 1):
+            with suppress(TimeoutError):
+                return self._receive(seconds)
+            if self._processor_seconds() - before >= 0.9 * seconds:  # it needs a little to start
+                raise TimeoutError
+        return self._receive(seconds)
+
+    def _processor_seconds(self) -> float:
+        try:
+            return time.clock_gettime(self._clock)
+        except OSError as error:
+            raise ChildCrashed from error
+
+    def _receive(self, seconds: float, wanted: int | None = None) -> tuple[int, int]:
+        self._channel.settimeout(seconds)
+        try:
+            reply = self._channel.recv(REPLY.size, socket.MSG_WAITALL)
+        except ConnectionError as error:
+            raise ChildCrashed from error
+        if len(reply) < REPLY.size:
+            raise ChildCrashed
+        kind, length = REPLY.unpack(reply)
+        if length > PIXEL_BYTES or (wanted is not None and kind != wanted):
+            raise ChildCrashed
+        return kind, length
+
+
+def _spawn(settings: ChildSettings) -> "subprocess.Popen[bytes]":
+    # An empty environment: what decodes bytes from outside holds no secrets of ours. One BLAS
+    # thread, because numpy's thread stacks would count against the memory limit.
+    return subprocess.Popen(
+        [sys.executable, "-m", "services.imaging.decode_child", json.dumps(asdict(settings))],
+        env={"PYTHONPATH": str(_SOURCE_ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(settings.socket, settings.memory),
+        start_new_session=True,  # Ctrl-C is for the parent
+    )
+
+
+def _refusal(answer: bytes) -> InvalidImage:
+    try:
+        reason, message = json.loads(answer)
+        return InvalidImage(str(message)[:300], reason=Verdict(reason).value)
+    except (ValueError, TypeError):  # a child that decoded hostile bytes may answer anything
+        return refuse(Verdict.IMAGE_DECODE_CRASHED)
