@@ -39,6 +39,8 @@ class ModelSpec:
     normalised: bool = True
 
     def __post_init__(self) -> None:
+        if not isinstance(self.weights_sha256, str):
+            raise _invalid("weights_sha256", "use 64 hex digits in quotes")
         check_digest(self.weights_sha256, "weights_sha256")
         _one_of("pooling", self.pooling, POOLINGS)
         _one_of("distance", self.distance, DISTANCES)

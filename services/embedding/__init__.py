@@ -1,0 +1,1 @@
+"""Worker: shards of images to embeddings, and query photos, micro-batched."""
