@@ -72,8 +72,18 @@ class SqlImports(ImportRecords):
             ~_usable_images().exists(),
         ]
         products = sa.select(_P.c.id).where(*empty)
-        self._db.execute(_I.delete().where(_I.c.catalog == catalog, _I.c.product.in_(products)))
-        return int(self._db.execute(_P.delete().where(*empty)).rowcount)
+        self._db.execute(
+            _I.delete().where(_I.c.catalog == catalog, _I.c.product.in_(products), ~_I.c.deleted)
+        )
+        # One made over a tombstone becomes it again: points of its deleted images may be left in
+        # the collection, and an import from before the deletion must not bring it back.
+        deletion = _images_of_product(sa.func.max(_I2.c.revision)).scalar_subquery()
+        restored = self._db.execute(
+            _P.update()
+            .where(*empty, _images_of_product(sa.literal(1)).exists())
+            .values(deleted=True, revision=deletion)
+        )
+        return int(restored.rowcount + self._db.execute(_P.delete().where(*empty)).rowcount)
 
     def delete_images(
         self, catalog: str, images: Sequence[tuple[str, str]], revision: int, now: datetime
@@ -247,11 +257,13 @@ class SqlImports(ImportRecords):
             )
 
 
+def _images_of_product(column: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """A column of the images, deleted ones too, of the product of the outer query."""
+    return sa.select(column).where(_I2.c.catalog == _P.c.catalog, _I2.c.product == _P.c.id)
+
+
 def _usable_images() -> sa.Select[Any]:
     """Images of the product of the outer query that search returns or will return."""
-    return sa.select(sa.literal(1)).where(
-        _I2.c.catalog == _P.c.catalog,
-        _I2.c.product == _P.c.id,
-        ~_I2.c.deleted,
-        _I2.c.state != ImageState.REFUSED,
+    return _images_of_product(sa.literal(1)).where(
+        ~_I2.c.deleted, _I2.c.state != ImageState.REFUSED
     )

@@ -1,0 +1,97 @@
+"""What every RecordStore promises about embeddings, refusals and the claims of operations."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from services.core.record_ports import RecordStore
+from tests.contract import record_stores
+from tests.contract.record_stores import DIGEST, Shop, hashes, row, sha
+
+records, shop = record_stores.records, record_stores.shop_of_records
+X, Y, Z = sha("x"), sha("y"), sha("z")
+
+
+def test_an_embedding_added_twice_keeps_its_first_place(shop: Shop) -> None:
+    shop.load(row("a", "x", "y", "z"))
+    shop.embed("x", "y", key="embeddings/first")
+    shop.embed("z", "y", "x", key="embeddings/second")
+    shop.embed("y", "x", key="embeddings/first")  # the same file again
+    places = {e.sha256: (e.embeddings, e.embedding_row) for e in shop.unplanned("a")}
+    assert places == {
+        X: ("embeddings/first", 0),
+        Y: ("embeddings/first", 1),
+        Z: ("embeddings/second", 0),
+    }
+
+
+def test_what_one_model_embedded_another_does_not_know(records: RecordStore) -> None:
+    with records.begin(write=True) as tx:
+        tx.embeddings.add(DIGEST, "k", [X, Y])
+        tx.embeddings.add(DIGEST, "k2", [])
+    with records.begin() as tx:
+        assert tx.embeddings.known(DIGEST, [X, Z, X]) == {X}
+        assert tx.embeddings.known("e" * 64, [X, Y]) == set()
+        assert tx.embeddings.known(DIGEST, []) == set()
+
+
+def test_a_refusal_is_remembered_with_its_first_reason(records: RecordStore) -> None:
+    with records.begin(write=True) as tx:
+        tx.embeddings.refuse({X: "IMAGE_UNDECODABLE", Y: "IMAGE_TOO_LARGE"})
+        tx.embeddings.refuse({X: "IMAGE_TOO_LARGE"})
+        tx.embeddings.refuse({})
+    with records.begin() as tx:
+        assert tx.embeddings.refusals([X, Z]) == {X: "IMAGE_UNDECODABLE"}
+        assert tx.embeddings.refusals([]) == {}
+
+
+def test_a_hash_is_claimed_once_by_an_operation_in_the_order_given(records: RecordStore) -> None:
+    with records.begin(write=True) as tx:
+        assert tx.embeddings.claim("one", [Z, X, Z]) == [Z, X]
+    with records.begin(write=True) as tx:
+        assert tx.embeddings.claim("one", [X, Y, Z]) == [Y]
+        assert tx.embeddings.claim("two", [X]) == [X]
+        assert tx.embeddings.claim("one", []) == []
+
+
+def test_refusals_settled_in_an_operation_stay_in_it(records: RecordStore) -> None:
+    with records.begin(write=True) as tx:
+        for operation in ("one", "two"):
+            tx.embeddings.claim(operation, [X, Y])
+        tx.embeddings.settle("one", {X: "IMAGE_UNREACHABLE"})
+        tx.embeddings.settle("one", {})
+    with records.begin() as tx:
+        assert tx.embeddings.settled("one", [X, Y, Z]) == {X: "IMAGE_UNREACHABLE"}
+        assert tx.embeddings.settled("one", [Y]) == {}
+        assert tx.embeddings.settled("two", [X, Y]) == {}
+        assert tx.embeddings.refusals([X]) == {}
+
+
+def test_the_claims_of_a_finished_operation_are_dropped_and_no_others(
+    records: RecordStore,
+) -> None:
+    with records.begin(write=True) as tx:
+        for operation in ("one", "two"):
+            tx.embeddings.claim(operation, [X])
+            tx.embeddings.settle(operation, {X: "IMAGE_UNREACHABLE"})
+        tx.embeddings.forget("one")
+    with records.begin(write=True) as tx:
+        assert tx.embeddings.settled("one", [X]) == {}
+        assert tx.embeddings.claim("one", [X]) == [X]
+        assert tx.embeddings.claim("two", [X]) == []
+
+
+def test_threads_that_write_one_catalogue_never_claim_the_same_hash(shop: Shop) -> None:
+    labels = [f"i{number}" for number in range(40)]
+
+    def claim(shift: int) -> list[str]:
+        mine: list[str] = []
+        for number in range(0, len(labels), 4):
+            with shop.records.begin(write=True) as tx:
+                tx.catalogs.next_revision("shop")
+                wanted = [sha(labels[(number + shift + n) % 40]) for n in range(8)]
+                mine += tx.embeddings.claim("one", wanted)
+        return mine
+
+    with ThreadPoolExecutor(3) as pool:
+        claimed = [sha256 for each in pool.map(claim, (0, 3, 17)) for sha256 in each]
+    assert len(claimed) == 40
+    assert set(claimed) == hashes(*labels)
