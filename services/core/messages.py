@@ -146,7 +146,7 @@ class Report(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationAccepted(Message):
-    """Tells the coordinator that an operation was created or cancelled; losing it costs a second."""
+    """An operation was created or is to be cancelled. Losing this message costs a second."""
 
     QUEUE: ClassVar[str] = "control"
     TASK: ClassVar[str] = "coordinator.accepted"

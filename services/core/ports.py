@@ -38,7 +38,7 @@ class ObjectStore(Protocol):
         """Stores the concatenation of `chunks` in bounded memory; returns its length."""
 
     def get(self, key: str) -> bytes:
-        """All bytes. Raises NotFound; for keys under images/sha256/ DataLoss unless the hash fits."""
+        """All bytes. Raises NotFound, and DataLoss where an image does not fit its hash."""
 
     def get_range(self, key: str, offset: int, length: int) -> bytes:
         """Bytes [offset, offset + length), fewer at the end. Raises NotFound."""

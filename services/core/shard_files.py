@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 from services.core.domain.errors import DataLoss
 from services.core.ports import Float32
 
-
 # json.dumps with options would make an encoder for every row.
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 

@@ -6,8 +6,9 @@ from typing import Any, TextIO
 
 import structlog
 
-# These say at INFO what our own lines say better, once for every task.
+# These say at INFO what our own lines say better, or ten lines before every start.
 _TALKATIVE = (
+    "alembic",
     "celery.app.trace",
     "celery.worker.strategy",
     "celery.worker.consumer",
