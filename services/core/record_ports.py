@@ -154,7 +154,7 @@ class ImportRecords(Protocol):
     def merge_rows(
         self, catalog: str, rows: Sequence[AcceptedRow], revision: int, now: datetime
     ) -> MergeOutcome:
-        """Merges rows into products and images as design.md, section 4 says."""
+        """Merges rows into products and images as docs/architecture.md says."""
 
     def stale_images(self, catalog: str, revision: int, limit: int) -> list[tuple[str, str]]:
         """Imported images that products listed at `revision` no longer list.

@@ -1,4 +1,4 @@
-"""How the rows of an import become products and images (design: rows of one SKU merge).
+"""How the rows of an import become products and images (docs/architecture.md).
 
 Pure: works on what is stored and what the rows say, and collects what has to be written.
 `revision` is that of the import. A newer revision found in the records always wins.
