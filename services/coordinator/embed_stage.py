@@ -5,8 +5,8 @@ from services.coordinator.step import Step
 from services.coordinator.verdicts import judge_rows
 from services.core.domain.operations import OperationKind
 from services.core.messages import EmbedShard, ShardEmbedded
-from services.core.record_ports import Shard, ShardState, Stage
 from services.core.shard_files import read_accepted
+from services.core.work_ports import Shard, ShardState, Stage
 
 # Refusals that another try of the same bytes may not meet.
 PASSING = frozenset(

@@ -13,8 +13,9 @@ from services.core.domain import keys
 from services.core.domain.errors import NotFound
 from services.core.domain.operations import Operation, OperationKind, OperationState, check_move
 from services.core.ports import ObjectStore
-from services.core.record_ports import Records, RecordStore, Stage
+from services.core.record_ports import Records, RecordStore
 from services.core.shard_files import RejectedRow, read_rejected
+from services.core.work_ports import Stage
 
 _COLUMNS = ("row", "sku", "reason", "field", "value", "row_rejected")
 _PAGE = 500

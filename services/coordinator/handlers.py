@@ -30,7 +30,8 @@ from services.core.messages import (
     Report,
 )
 from services.core.ports import Clock, ObjectStore, TaskQueue
-from services.core.record_ports import RecordStore, Shard, ShardState, Stage
+from services.core.record_ports import RecordStore
+from services.core.work_ports import Shard, ShardState, Stage
 
 _log = structlog.get_logger(__name__)
 _TASKS: dict[str, type[Message]] = {

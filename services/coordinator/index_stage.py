@@ -7,7 +7,7 @@ import structlog
 from services.coordinator.step import Step
 from services.core.domain.operations import OperationKind
 from services.core.messages import IndexShard, Report, ShardIndexed
-from services.core.record_ports import Shard, ShardState, Stage
+from services.core.work_ports import Shard, ShardState, Stage
 
 _log = structlog.get_logger(__name__)
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from services.coordinator.step import Step, embed_body
 from services.coordinator.verdicts import superseded_rows
 from services.core.messages import EmbedShard, IngestShard, ShardIngested
-from services.core.record_ports import Shard, ShardState, Stage
 from services.core.shard_files import AcceptedRow, RejectedRow, read_accepted, read_rejected
+from services.core.work_ports import Shard, ShardState, Stage
 
 
 def apply_ingest(step: Step) -> bool:

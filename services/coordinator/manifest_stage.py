@@ -6,7 +6,7 @@ from services.coordinator.step import Step
 from services.core.domain import keys
 from services.core.domain.operations import OperationState
 from services.core.messages import IngestManifest, IngestShard, ManifestCut
-from services.core.record_ports import Shard, ShardState, Stage
+from services.core.work_ports import Shard, ShardState, Stage
 
 
 def apply_manifest(step: Step) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from services.coordinator.step import Step, embed_body
 from services.core.domain.operations import OperationKind, OperationState
 from services.core.messages import DropCollection, EmbedSingle, IngestManifest
-from services.core.record_ports import Shard, ShardState, Stage
+from services.core.work_ports import Shard, ShardState, Stage
 
 
 def start(step: Step) -> None:

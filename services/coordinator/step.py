@@ -10,8 +10,9 @@ from services.core.domain import keys
 from services.core.domain.operations import Operation
 from services.core.messages import EmbedShard, Message
 from services.core.ports import ObjectStore
-from services.core.record_ports import Records, Shard, ShardState, Stage
+from services.core.record_ports import Records
 from services.core.shard_files import RejectedRow, write_rejected
+from services.core.work_ports import Shard, ShardState, Stage
 
 
 class Step:

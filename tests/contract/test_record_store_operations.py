@@ -6,7 +6,8 @@ import pytest
 
 from services.core.domain.errors import FailedPrecondition, InvalidArgument, NotFound
 from services.core.domain.operations import ImportCounts, Operation, OperationKind, OperationState
-from services.core.record_ports import RecordStore, Shard, ShardState, Stage
+from services.core.record_ports import RecordStore
+from services.core.work_ports import Shard, ShardState, Stage
 from tests.contract import record_stores
 from tests.contract.record_stores import NOW, later
 

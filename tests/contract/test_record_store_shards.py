@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from services.core.record_ports import RecordStore, Shard, ShardState, Stage
+from services.core.record_ports import RecordStore
+from services.core.work_ports import Shard, ShardState, Stage
 from tests.contract import record_stores
 from tests.contract.record_stores import NOW, Shop, later
 

@@ -1,67 +1,22 @@
 """What every VectorStore promises."""
 
 import uuid
-from collections.abc import Iterator
 from itertools import permutations, product
-from typing import Any
 
 import numpy as np
 import pytest
 
-from services.core.domain.catalog import category_prefixes
 from services.core.domain.errors import (
-    DeadlineExceeded,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
 )
-from services.core.domain.filters import NumericRange, SearchFilter
-from services.core.ports import CollectionSpec, Float32, PayloadChange, Point, VectorStore
-from tests.contract.vector_stores import VECTOR_STORES
+from services.core.domain.filters import SearchFilter
+from services.core.ports import CollectionSpec, PayloadChange, VectorStore
+from tests.contract import vector_stores
+from tests.contract.vector_stores import DIMENSION, an_id, found, point, unit
 
-DIMENSION = 8
-
-
-@pytest.fixture(scope="module", params=sorted(VECTOR_STORES))
-def store(request: pytest.FixtureRequest) -> Iterator[VectorStore]:
-    with VECTOR_STORES[request.param]() as vectors:
-        yield vectors
-
-
-@pytest.fixture
-def collection(store: VectorStore) -> Iterator[str]:
-    name = f"test-{uuid.uuid4()}"
-    store.ensure_collection(CollectionSpec(name, DIMENSION))
-    yield name
-    store.drop_collection(name)
-
-
-def an_id(number: int) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, str(number)))
-
-
-def unit(*values: float) -> Float32:
-    vector = np.zeros(DIMENSION, np.float32)
-    vector[: len(values)] = values
-    return vector / np.float32(np.linalg.norm(vector))
-
-
-def point(number: int, vector: Float32, revision: int = 1, **payload: Any) -> Point:
-    fields = {
-        "product": f"p{number}",
-        "sku": f"SKU-{number}",
-        "sha256": f"{number:064x}",
-        "parent": "",
-        "categories": [],
-        "labels": [],
-        "revision": revision,
-    }
-    return Point(an_id(number), vector, fields | payload)
-
-
-def found(store: VectorStore, collection: str, where: SearchFilter | None = None) -> set[str]:
-    hits = store.search(collection, unit(1, 1, 1), limit=100, where=where)
-    return {hit.payload["sku"] for hit in hits}
+store, collection = vector_stores.store, vector_stores.collection
 
 
 def test_a_point_comes_back_as_it_went_in(store: VectorStore, collection: str) -> None:
@@ -153,76 +108,6 @@ def test_a_payload_change_replaces_the_whole_payload_and_keeps_the_vector(
     np.testing.assert_allclose(stored.vector, unit(3, 4), atol=1e-6)
 
 
-@pytest.fixture(scope="module")
-def shop(store: VectorStore) -> Iterator[str]:
-    """Four products; the first two are sweets."""
-    collection = f"test-{uuid.uuid4()}"
-    store.ensure_collection(CollectionSpec(collection, DIMENSION))
-    described: list[dict[str, Any]] = [
-        {"paths": ["Food > Sweets > Gum"], "labels": ["bio"], "price": 1.0, "stock": 0.0},
-        {"paths": ["Food > Sweets", "Gifts"], "labels": ["bio", "new"], "price": 2.5},
-        {"paths": ["Food"], "labels": [], "price": 4.0, "stock": 7.0},
-        {"paths": ["Gifts > Cards"], "labels": ["new"]},
-    ]
-    points = []
-    for number, fields in enumerate(described):
-        categories = category_prefixes(fields.pop("paths"))
-        points.append(point(number, unit(1, 1, number), categories=categories, **fields))
-    store.upsert(collection, points)
-    yield collection
-    store.drop_collection(collection)
-
-
-@pytest.mark.parametrize(
-    ("where", "expected"),
-    [
-        (SearchFilter(), {0, 1, 2, 3}),
-        (SearchFilter(categories=("Food",)), {0, 1, 2}),
-        (SearchFilter(categories=("Food>Sweets",)), {0, 1}),
-        (SearchFilter(categories=("Sweets",)), set()),
-        (SearchFilter(categories=("Food > Sweets > Gum", "Gifts > Cards")), {0, 3}),
-        (SearchFilter(labels=("new",)), {1, 3}),
-        (SearchFilter(labels=("new", "bio")), {0, 1, 3}),
-        (SearchFilter(skus=("SKU-2", "SKU-3", "SKU-9")), {2, 3}),
-        (SearchFilter(ranges=(NumericRange("price", min=2.5),)), {1, 2}),
-        (SearchFilter(ranges=(NumericRange("price", max=2.5),)), {0, 1}),
-        (SearchFilter(ranges=(NumericRange("price", 1.5, 3.0),)), {1}),
-        (SearchFilter(ranges=(NumericRange("stock", min=0.0),)), {0, 2}),
-        (SearchFilter(ranges=(NumericRange("price", max=3.0), NumericRange("stock", min=0))), {0}),
-        (SearchFilter(categories=("Food",), labels=("bio",), skus=("SKU-1", "SKU-2")), {1}),
-    ],
-    ids=str,
-)
-def test_a_filter_keeps_what_meets_all_of_its_conditions(
-    store: VectorStore, shop: str, where: SearchFilter, expected: set[int]
-) -> None:
-    assert found(store, shop, where) == {f"SKU-{number}" for number in expected}
-
-
-def test_a_threshold_keeps_what_is_near_enough(store: VectorStore, collection: str) -> None:
-    store.upsert(collection, [point(n, unit(1, n)) for n in range(4)])
-    hits = store.search(collection, unit(1), limit=10, score_threshold=0.5)
-    assert [hit.id for hit in hits] == [an_id(0), an_id(1)]  # cosines 1, 0.71, 0.45, 0.32
-
-
-@pytest.mark.parametrize(("distance", "order"), [("euclidean", 2), ("manhattan", 1)])
-def test_distances_are_negative_scores(store: VectorStore, distance: str, order: int) -> None:
-    name = f"test-{uuid.uuid4()}"
-    store.ensure_collection(CollectionSpec(name, DIMENSION, distance))
-    vectors = [np.full(DIMENSION, number, np.float32) for number in range(4)]
-    store.upsert(name, [point(n, vector) for n, vector in enumerate(vectors)])
-    query = np.full(DIMENSION, 1.25, np.float32)
-    hits = store.search(name, query, limit=3)
-    assert [hit.id for hit in hits] == [an_id(1), an_id(2), an_id(0)]
-    for hit in hits:
-        stored = store.fetch(name, [hit.id])[hit.id].vector
-        assert hit.score == pytest.approx(-float(np.linalg.norm(stored - query, order)), rel=1e-5)
-    threshold = hits[1].score - 1e-3
-    assert len(store.search(name, query, limit=9, score_threshold=threshold)) == 2
-    assert store.search(name, query, limit=9, score_threshold=1.0) == []
-    store.drop_collection(name)
-
-
 @pytest.mark.parametrize("length", [1, DIMENSION - 1, DIMENSION + 1])
 def test_a_vector_of_another_length_is_refused(
     store: VectorStore, collection: str, length: int
@@ -304,11 +189,3 @@ def test_five_hundred_points_go_in_one_call(store: VectorStore, collection: str)
     assert [hit.id for hit in hits] == [an_id(int(n)) for n in nearest]
     store.delete(collection, [an_id(n) for n in range(500)], revision=2)
     assert store.count(collection) == 0
-
-
-def test_a_search_after_its_deadline_is_refused(store: VectorStore, collection: str) -> None:
-    store.upsert(collection, [point(1, unit(1))])
-    for timeout in (0.0, -1.0):
-        with pytest.raises(DeadlineExceeded):
-            store.search(collection, unit(1), limit=1, timeout=timeout)
-    assert len(store.search(collection, unit(1), limit=1, timeout=5.0)) == 1

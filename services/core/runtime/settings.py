@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from services.core.domain.errors import InvalidArgument
 
 PREFIX = "SHELFLENS_"
+TESTS = PREFIX + "TEST_"  # addresses of real servers for the contract suites
 
 
 class Settings(BaseSettings):
@@ -50,7 +51,8 @@ def _unknown(kind: type[Settings]) -> list[str]:
     known = {_variable(each) for each in kind.model_fields} | kind.ALSO_KNOWN
     problems = []
     for name in sorted(os.environ):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
+        ours = name.upper().startswith(PREFIX) and not name.upper().startswith(TESTS)
+        if ours and name.upper() not in known:
             near = difflib.get_close_matches(name.upper(), known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             problems.append(f"  {name} is not a setting{hint}")

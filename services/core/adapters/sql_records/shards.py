@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from services.core.adapters.sql_records import tables
 from services.core.adapters.sql_records.statements import insert_missing
-from services.core.record_ports import Shard, ShardRecords, ShardState, Stage
+from services.core.work_ports import Shard, ShardRecords, ShardState, Stage
 
 _S = tables.shards
 _LATEST_STAGE_FIRST = sa.case(
