@@ -4,12 +4,12 @@ import difflib
 from collections.abc import Callable
 from typing import Any, cast
 
-import timm
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from services.core.domain.errors import InvalidArgument
+from services.vision.timm_import import timm
 
 
 def make_backbone(name: str) -> nn.Module:
