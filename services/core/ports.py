@@ -98,7 +98,7 @@ class PayloadChange:
 class ScoredPoint:
     """A search hit: higher scores are nearer (cosine similarity, or negative distance).
 
-    `payload` holds what grouping needs: product, sku, parent, sha256 and revision.
+    `payload` holds what grouping needs: product, parent and sha256.
     """
 
     id: str

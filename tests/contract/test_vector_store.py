@@ -39,7 +39,7 @@ def test_the_nearest_points_come_first_with_their_cosine(
     for hit, vector in zip(hits, vectors, strict=False):
         assert hit.score == pytest.approx(float(vector @ unit(1, 0.1)), abs=1e-5)
     assert hits[0].payload["product"] == "p0"
-    assert {"product", "sku", "parent", "sha256", "revision"} <= hits[0].payload.keys()
+    assert {"product", "parent", "sha256"} <= hits[0].payload.keys()
 
 
 def write_revision(

@@ -99,4 +99,4 @@ def point(number: int, vector: Float32, revision: int = 1, **payload: Any) -> Po
 
 def found(store: VectorStore, collection: str, where: SearchFilter | None = None) -> set[str]:
     hits = store.search(collection, unit(1, 1, 1), limit=100, where=where)
-    return {hit.payload["sku"] for hit in hits}
+    return {"SKU-" + hit.payload["product"].removeprefix("p") for hit in hits}

@@ -94,7 +94,7 @@ async def test_candidates_grow_until_enough_products_are_found(world: World) -> 
     answer = await search(world, by_photo(picture(1), top_k=2, hits_per_result=50))
     assert sorted(skus(answer)) == ["many", "other"]
     assert world.vectors.limits == sorted(world.vectors.limits)
-    assert world.vectors.limits[0] == 32
+    assert world.vectors.limits[0] == 20
     assert not answer.truncated
     exhausted = await search(world, by_photo(picture(1), top_k=5))
     assert len(exhausted.results) == 2
@@ -221,4 +221,4 @@ async def test_an_answer_says_when_a_thousand_candidates_were_too_few(world: Wor
     answer = await search(world, by_photo(picture(1), top_k=2))
     assert skus(answer) == ["many"]
     assert answer.truncated
-    assert world.vectors.limits == [32, 64, 128, 256, 512, 1000]
+    assert world.vectors.limits == [20, 80, 320, 1000]

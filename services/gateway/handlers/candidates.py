@@ -72,12 +72,12 @@ class Candidates:
                     page = groups[wanted.offset : wanted.offset + wanted.count]
                     found = _with_products(tx, deployment.catalog, page)
                     return Ranked(found, len(groups), not (enough or exhausted))
-            limit = min(self._most, limit * 2)
+            limit = min(self._most, limit * 4)
 
 
 def _first_limit(wanted: Wanted) -> int:
     # Products have a few images each, parents many more.
-    return max(wanted.top_k * (2 if wanted.group_by is GroupBy.PRODUCT else 6), 32)
+    return max(wanted.top_k * (2 if wanted.group_by is GroupBy.PRODUCT else 6), 20)
 
 
 def _live(tx: Records, catalog: str, points: Sequence[ScoredPoint]) -> list[Hit]:

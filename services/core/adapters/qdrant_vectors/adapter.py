@@ -27,7 +27,7 @@ from services.core.ports import (
 BATCH = 256  # points in one call: 1.3 MB at 1280 dimensions
 # What a hit's payload holds: what grouping and the check against the records need. Each field of
 # each hit costs 2 us in total, and a search has 5 ms; fetch() gives whole payloads.
-HIT_FIELDS = ("product", "sku", "parent", "sha256", "revision")
+HIT_FIELDS = ("product", "parent", "sha256")
 _HIT_FIELDS = q.WithPayloadSelector(include=q.PayloadIncludeSelector(fields=HIT_FIELDS))
 _EVERYTHING = q.WithPayloadSelector(enable=True)
 _VECTORS = q.WithVectorsSelector(enable=True)

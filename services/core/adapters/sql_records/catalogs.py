@@ -14,6 +14,12 @@ from services.core.domain.errors import AlreadyExists, NotFound
 from services.core.record_ports import CatalogRecords, Deployment, ModelRecords
 
 _C, _D, _P, _I = tables.catalogs, tables.deployments, tables.products, tables.product_images
+# Every search asks for this: building the statement anew would take longer than running it.
+_LIVE_DEPLOYMENT = (
+    sa.select(_D, _C.c.index_time)
+    .join(_C, (_C.c.id == _D.c.catalog) & (_C.c.deployment == _D.c.number))
+    .where(_C.c.id == sa.bindparam("of_catalog"), ~_C.c.deleting)
+)
 
 
 class SqlCatalogs(CatalogRecords):
@@ -95,11 +101,7 @@ class SqlCatalogs(CatalogRecords):
         return int(revision)
 
     def deployment(self, catalog: str) -> Deployment:
-        row = self._db.execute(
-            sa.select(_D, _C.c.index_time)
-            .join(_C, (_C.c.id == _D.c.catalog) & (_C.c.deployment == _D.c.number))
-            .where(_C.c.id == catalog, ~_C.c.deleting)
-        ).one_or_none()
+        row = self._db.execute(_LIVE_DEPLOYMENT, {"of_catalog": catalog}).one_or_none()
         if row is None:
             raise catalog_not_found(catalog)
         return Deployment(**row._mapping)

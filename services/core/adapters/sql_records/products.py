@@ -13,6 +13,17 @@ from services.core.domain.errors import AlreadyExists, NotFound
 from services.core.record_ports import ProductRecords
 
 _P, _I = tables.products, tables.product_images
+# What every search asks for: building the statements anew would take longer than running them.
+_MANY = sa.select(_P).where(
+    _P.c.catalog == sa.bindparam("of_catalog"),
+    _P.c.id.in_(sa.bindparam("ids", expanding=True)),
+    ~_P.c.deleted,
+)
+_LIVE = sa.select(_I.c.product, _I.c.sha256).where(
+    _I.c.catalog == sa.bindparam("of_catalog"),
+    _I.c.product.in_(sa.bindparam("products", expanding=True)),
+    ~_I.c.deleted,
+)
 
 
 class SqlProducts(ProductRecords):
@@ -60,8 +71,8 @@ class SqlProducts(ProductRecords):
         return to_product(row, row.image_count)
 
     def get_many(self, catalog: str, products: Sequence[str]) -> dict[str, Product]:
-        query = sa.select(_P).where(_P.c.catalog == catalog, _P.c.id.in_(products), ~_P.c.deleted)
-        return {row.id: to_product(row) for row in self._db.execute(query)}
+        rows = self._db.execute(_MANY, {"of_catalog": catalog, "ids": products})
+        return {row.id: to_product(row) for row in rows}
 
     def page(self, catalog: str, after: str, limit: int) -> list[Product]:
         images = (
@@ -175,13 +186,9 @@ class SqlProducts(ProductRecords):
         )
 
     def live(self, catalog: str, images: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-        query = sa.select(_I.c.product, _I.c.sha256).where(
-            _I.c.catalog == catalog,
-            _I.c.product.in_({product for product, _ in images}),
-            ~_I.c.deleted,
-        )
-        found = {(row.product, row.sha256) for row in self._db.execute(query)}
-        return found.intersection(images)
+        products = list({product for product, _ in images})
+        rows = self._db.execute(_LIVE, {"of_catalog": catalog, "products": products})
+        return {(row.product, row.sha256) for row in rows}.intersection(images)
 
 
 def field_values(fields: ProductFields) -> dict[str, Any]:
