@@ -15,7 +15,8 @@ _DEPTH = 10
 def grocery_recall(data: Path | None) -> Iterator[Outcome]:
     """Imports the train photos, searches with the val photos; right: the same SKU.
 
-    1-NN over the published test split is 63.5 % with this model; val has 296 photos.
+    A plain loop over timm's own transforms gives 0.564 (R@10 0.966) on this split of 296 photos;
+    the published test split, 63.5 % with this model, is another.
     """
     photos = data / "photos.csv" if data else None
     splits = _splits(photos) if photos and photos.exists() else {}
@@ -23,7 +24,7 @@ def grocery_recall(data: Path | None) -> Iterator[Outcome]:
         yield Skipped("grocery-recall", "needs DATA=FOLDER with photos.csv: image, sku, split")
         return
     ranks = list(_ranks(data, splits["train"], splits["val"]))
-    for depth, target in ((1, at_least(0.60)), (_DEPTH, None)):
+    for depth, target in ((1, at_least(0.55)), (_DEPTH, None)):
         right = sum(rank < depth for rank in ranks)
         yield Figure(f"grocery R@{depth}, train to val", right / len(ranks), "", target)
     yield Figure("grocery queries", len(ranks))
