@@ -48,6 +48,7 @@ class DecodeProcess:
         os.ftruncate(memory, limits.max_bytes + PIXEL_BYTES)
         self._slot = mmap.mmap(memory, limits.max_bytes + PIXEL_BYTES)
         self._channel, theirs = socket.socketpair()
+        theirs.setblocking(True)  # libraries set a default timeout for the process now and then
         settings = ChildSettings(
             parent=os.getpid(),
             socket=theirs.fileno(),

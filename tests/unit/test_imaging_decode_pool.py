@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -137,6 +138,20 @@ def test_a_child_killed_while_idle_costs_no_image() -> None:
         pool.decode(photo(), RECIPE)
         os.kill(pool.pids[0], signal.SIGKILL)
         assert pool.decode(photo(1), RECIPE).shape == (32, 32, 3)
+
+
+def test_a_default_timeout_of_the_process_does_not_reach_a_child() -> None:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(5.0)  # as Celery leaves it when two workers stop side by side
+    try:
+        with DecodePool(1, reserved=0) as pool:
+            pool.decode(photo(), RECIPE)
+            pids = pool.pids
+            wait_for(lambda: psutil.Process(pids[0]).status() == psutil.STATUS_SLEEPING)
+            pool.decode(photo(), RECIPE)
+            assert pool.pids == pids
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def test_a_frozen_child_is_replaced() -> None:

@@ -180,9 +180,10 @@ class RunningWorker:
         """Waits up to `timeout` seconds for running tasks; True when the worker is gone."""
         self.begin_stop()
         deadline = time.monotonic() + timeout
-        for each in (self._stopper, self._thread):
+        ending = (self._stopper, self._thread)  # either may be the last
+        for each in ending:
             each.join(max(0.0, deadline - time.monotonic()))
-        return not self._thread.is_alive()
+        return not any(each.is_alive() for each in ending)
 
 
 def start_worker(
