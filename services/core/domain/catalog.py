@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from services.core.domain import names
 from services.core.domain.errors import InvalidArgument
@@ -52,6 +53,14 @@ class ProductFields:
         for key, value in self.attributes.items():
             _text("attributes", key, MAX_WORD)
             _text(f"attributes.{key[:40]}", value, MAX_DESCRIPTION)
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any]) -> "ProductFields":
+        """From values of every field that passed the checks before, which are not made again."""
+        fields = object.__new__(cls)
+        for name, value in values.items():
+            object.__setattr__(fields, name, value)
+        return fields
 
     @property
     def product_id(self) -> str:

@@ -1,5 +1,6 @@
 """Products and images in bulk, a shard at a time, in SQL."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,14 @@ _P, _I, _E, _F = (
 )
 
 _I2 = _I.alias()
+# Building these anew for every shard would take longer than running them.
+_PRODUCTS = sa.select(_P).where(
+    _P.c.catalog == sa.bindparam("of_catalog"), _P.c.id.in_(sa.bindparam("ids", expanding=True))
+)
+_IMAGES = sa.select(_I).where(
+    _I.c.catalog == sa.bindparam("of_catalog"),
+    _I.c.product.in_(sa.bindparam("ids", expanding=True)),
+)
 
 
 class SqlImports(ImportRecords):
@@ -35,10 +44,7 @@ class SqlImports(ImportRecords):
         self, catalog: str, rows: Sequence[AcceptedRow], revision: int, now: datetime
     ) -> MergeOutcome:
         ids = list({names.product_id(row.fields["sku"]) for row in rows})
-        hashes = list({sha256 for row in rows for sha256 in row.sha256s})
-        merge = ShardMerge(
-            revision, self._products(catalog, ids), self._images(catalog, ids, hashes)
-        )
+        merge = ShardMerge(revision, self._products(catalog, ids), self._images(catalog, ids))
         for row in rows:
             merge.add(row)
         self._write_products(catalog, merge, now)
@@ -161,7 +167,7 @@ class SqlImports(ImportRecords):
         return [(row.product, row.sha256) for row in self._db.execute(query)]
 
     def _products(self, catalog: str, ids: Sequence[str]) -> dict[str, StoredProduct]:
-        query = sa.select(_P).where(_P.c.catalog == catalog, _P.c.id.in_(ids))
+        rows = self._db.execute(_PRODUCTS, {"of_catalog": catalog, "ids": ids})
         return {
             row.id: StoredProduct(
                 id=row.id,
@@ -173,15 +179,13 @@ class SqlImports(ImportRecords):
                 deleted=row.deleted,
                 update_time=row.update_time,
             )
-            for row in self._db.execute(query)
+            for row in rows
         }
 
-    def _images(
-        self, catalog: str, ids: Sequence[str], hashes: Sequence[str]
-    ) -> dict[tuple[str, str], StoredImage]:
-        query = sa.select(_I).where(
-            _I.c.catalog == catalog, _I.c.product.in_(ids), _I.c.sha256.in_(hashes)
-        )
+    def _images(self, catalog: str, ids: Sequence[str]) -> dict[tuple[str, str], StoredImage]:
+        """All of these products: a condition on the hashes too would make the database look for
+        every pair of the two."""
+        rows = self._db.execute(_IMAGES, {"of_catalog": catalog, "ids": ids})
         return {
             (row.product, row.sha256): StoredImage(
                 state=ImageState(row.state),
@@ -192,7 +196,7 @@ class SqlImports(ImportRecords):
                 deleted=row.deleted,
                 create_time=row.create_time,
             )
-            for row in self._db.execute(query)
+            for row in rows
         }
 
     def _write_products(self, catalog: str, merge: ShardMerge, now: datetime) -> None:
@@ -206,11 +210,13 @@ class SqlImports(ImportRecords):
                 "listed_revision": product.listed_revision,
                 "outcome": product.outcome,
                 "deleted": product.deleted,
-                "update_time": now if product.changed else product.update_time or now,
+                "update_time": now,
             }
             for product in merge.touched_products()
+            if product.changed
         ]
         upsert(self._db, _P, rows)
+        self._note_seen(catalog, merge)
         if merge.payload_changed:
             self._db.execute(
                 _I.update()
@@ -220,6 +226,22 @@ class SqlImports(ImportRecords):
                     ~_I.c.deleted,
                 )
                 .values(plan_revision=None)
+            )
+
+    def _note_seen(self, catalog: str, merge: ShardMerge) -> None:
+        """What this import says about products that it leaves as they are."""
+        seen: defaultdict[tuple[int, int, str], list[str]] = defaultdict(list)
+        for product in merge.touched_products():
+            if not product.changed:
+                note = (product.seen_revision, product.listed_revision, product.outcome)
+                seen[note].append(product.id)
+        for (seen_revision, listed_revision, outcome), ids in seen.items():
+            self._db.execute(
+                _P.update()
+                .where(_P.c.catalog == catalog, _P.c.id.in_(ids))
+                .values(
+                    seen_revision=seen_revision, listed_revision=listed_revision, outcome=outcome
+                )
             )
 
     def _write_images(self, catalog: str, merge: ShardMerge, now: datetime) -> None:
@@ -233,13 +255,20 @@ class SqlImports(ImportRecords):
                 "source": image.source,
                 "origin": image.origin,
                 "revision": image.revision,
-                "plan_revision": None if product in merge.payload_changed else image.plan_revision,
+                "plan_revision": image.plan_revision,
                 "deleted": image.deleted,
                 "create_time": image.create_time or now,
             }
             for (product, sha256), image in merge.touched_images()
+            if image.fresh
         ]
         upsert(self._db, _I, rows)
+        listed: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
+        for key, image in merge.touched_images():
+            if not image.fresh:
+                listed[image.revision].append(key)
+        for revision, images in listed.items():
+            self._update_images(catalog, images, {"revision": revision})
 
     def _update_images(
         self, catalog: str, images: Sequence[tuple[str, str]], values: Mapping[str, object]

@@ -45,6 +45,7 @@ class StoredImage:
     plan_revision: int | None
     deleted: bool
     create_time: datetime | None
+    fresh: bool = False
 
 
 class ShardMerge:
@@ -128,8 +129,10 @@ class ShardMerge:
             self._counts["unchanged"] += 1
         if product.revision > self._revision:
             return  # the API changed the fields after this import was accepted
-        given = {name: row.fields[name] for name in _MERGED if name in row.given}
-        merged = self._replaced(product.fields, given) if first else self._filled(product, row)
+        values = self._said(product, row) if first else self._filled(product, row)
+        if not values:
+            return
+        merged = replace(product.fields, **values)  # type: ignore[arg-type]
         if merged != product.fields:
             self._mark_changed(product)
             product.revision = self._revision
@@ -138,21 +141,25 @@ class ShardMerge:
             product.fields = merged
 
     @staticmethod
-    def _replaced(stored: ProductFields, given: Mapping[str, object]) -> ProductFields:
-        return replace(stored, **given)  # type: ignore[arg-type]
+    def _said(product: StoredProduct, row: AcceptedRow) -> dict[str, object]:
+        """The values of the row that are not those stored."""
+        return {
+            name: value
+            for name in _MERGED
+            if name in row.given and (value := _value(row, name)) != getattr(product.fields, name)
+        }
 
-    def _filled(self, product: StoredProduct, row: AcceptedRow) -> ProductFields:
+    def _filled(self, product: StoredProduct, row: AcceptedRow) -> dict[str, object]:
+        """A later row of one import fills what is empty, and disagrees about the rest."""
         values: dict[str, object] = {}
-        said = ProductFields(**row.fields)
-        for name in _MERGED:
-            new, old = getattr(said, name), getattr(product.fields, name)
-            if name not in row.given or new in (None, "", (), {}) or new == old:
+        for name, new in self._said(product, row).items():
+            if new in (None, "", (), {}):
                 continue
-            if old in (None, "", (), {}):
+            if getattr(product.fields, name) in (None, "", (), {}):
                 values[name] = new
             else:
                 self._disagreements.append((row, name))
-        return replace(product.fields, **values) if values else product.fields  # type: ignore[arg-type]
+        return values
 
     def _mark_changed(self, product: StoredProduct) -> None:
         product.changed = True
@@ -177,9 +184,15 @@ class ShardMerge:
                     plan_revision=None,
                     deleted=False,
                     create_time=None if new or image is None else image.create_time,
+                    fresh=True,
                 )
                 if new:
                     self._mark_changed(product)
             else:
                 image.revision = max(image.revision, self._revision)
             self._touched_images[key] = None
+
+
+def _value(row: AcceptedRow, name: str) -> object:
+    value = row.fields[name]
+    return tuple(value) if isinstance(value, list) else value

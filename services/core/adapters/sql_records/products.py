@@ -208,16 +208,18 @@ def field_values(fields: ProductFields) -> dict[str, Any]:
 
 def to_fields(row: sa.Row[Any]) -> ProductFields:
     """The inverse of field_values."""
-    return ProductFields(
-        sku=row.sku,
-        title=row.title,
-        description=row.description,
-        categories=tuple(row.categories),
-        labels=tuple(row.labels),
-        parent=row.parent,
-        price=row.price,
-        stock=row.stock,
-        attributes=row.attributes,
+    return ProductFields.checked(
+        {
+            "sku": row.sku,
+            "title": row.title,
+            "description": row.description,
+            "categories": tuple(row.categories),
+            "labels": tuple(row.labels),
+            "parent": row.parent,
+            "price": row.price,
+            "stock": row.stock,
+            "attributes": row.attributes,
+        }
     )
 
 

@@ -11,9 +11,7 @@ from services.core.adapters.sql_records.statements import insert_missing
 from services.core.work_ports import Shard, ShardRecords, ShardState, Stage
 
 _S = tables.shards
-_LATEST_STAGE_FIRST = sa.case(
-    {stage.value: -rank for rank, stage in enumerate(Stage)}, value=_S.c.stage
-)
+_UNFINISHED = [stage for stage in Stage if stage is not Stage.DONE]
 
 
 class SqlShards(ShardRecords):
@@ -38,15 +36,11 @@ class SqlShards(ShardRecords):
         )
 
     def first(self, operation: str, stages: Sequence[Stage]) -> Shard | None:
-        return self._one(
-            sa.select(_S)
-            .where(_S.c.operation == operation, _S.c.stage.in_(stages))
-            .order_by(_S.c.sequence)
-            .limit(1)
-        )
+        lowest = self._lowest(operation, stages)
+        return None if lowest is None else self.get(operation, lowest)
 
     def unfinished(self, operation: str) -> int:
-        return self._count(operation, _S.c.stage != Stage.DONE)
+        return self._count(operation, _S.c.stage.in_(_UNFINISHED))
 
     def next_sequence(self, operation: str) -> int:
         last = self._db.scalar(
@@ -79,23 +73,23 @@ class SqlShards(ShardRecords):
         self, operation: str, window: int, now: datetime, until: datetime, stages: Sequence[Stage]
     ) -> list[Shard]:
         in_flight = self._count(operation, _S.c.state == ShardState.IN_FLIGHT)
-        first = self._db.scalar(
-            sa.select(sa.func.min(_S.c.sequence)).where(
-                _S.c.operation == operation, _S.c.stage != Stage.DONE, _S.c.sequence >= 0
+        first = self._lowest(operation, _UNFINISHED, 0)
+        leased: list[Shard] = []
+        for stage in sorted(stages, key=list(Stage).index, reverse=True):
+            if (left := window - in_flight - len(leased)) <= 0:
+                break
+            query = (
+                sa.select(_S)
+                .where(
+                    _S.c.operation == operation,
+                    _S.c.state == ShardState.READY,
+                    _S.c.stage == stage,
+                    _S.c.sequence <= (first or 0) + 2 * window,
+                )
+                .order_by(_S.c.sequence)
+                .limit(left)
             )
-        )
-        query = (
-            sa.select(_S)
-            .where(
-                _S.c.operation == operation,
-                _S.c.state == ShardState.READY,
-                _S.c.stage.in_(stages),
-                _S.c.sequence <= (first or 0) + 2 * window,
-            )
-            .order_by(_LATEST_STAGE_FIRST, _S.c.sequence)
-            .limit(max(0, window - in_flight))
-        )
-        leased = [_shard(row) for row in self._db.execute(query)]
+            leased += [_shard(row) for row in self._db.execute(query)]
         for shard in leased:
             shard.state, shard.lease_until = ShardState.IN_FLIGHT, until
             shard.attempts += 1
@@ -114,6 +108,18 @@ class SqlShards(ShardRecords):
     def _count(self, operation: str, condition: sa.ColumnElement[bool]) -> int:
         query = sa.select(sa.func.count()).where(_S.c.operation == operation, condition)
         return self._db.scalar(query) or 0
+
+    def _lowest(self, operation: str, stages: Sequence[Stage], least: int = -1) -> int | None:
+        """Lowest sequence from `least` in these stages: one look into an index for each stage."""
+        found = [
+            self._db.scalar(
+                sa.select(sa.func.min(_S.c.sequence)).where(
+                    _S.c.operation == operation, _S.c.stage == stage, _S.c.sequence >= least
+                )
+            )
+            for stage in stages
+        ]
+        return min((each for each in found if each is not None), default=None)
 
     def _one(self, query: sa.Select[Any]) -> Shard | None:
         row = self._db.execute(query).one_or_none()

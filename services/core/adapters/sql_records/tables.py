@@ -182,7 +182,10 @@ shards = Table(
     Column("attempts", Integer, nullable=False),
     Column("lease_until", UtcTime),
     Column("notes", JSON, nullable=False),
-    Index("shards_progress", "operation", "stage", "state", "sequence"),
+    # Every step of the coordinator looks for the lowest of a stage and for those in a state;
+    # an operation may have a hundred thousand shards.
+    Index("shards_by_stage", "operation", "stage", "sequence"),
+    Index("shards_by_state", "state", "operation", "stage", "sequence"),
 )
 
 requests = Table(

@@ -167,6 +167,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("operation", "sequence"),
     )
     with op.batch_alter_table("shards", schema=None) as batch_op:
+        batch_op.create_index("shards_by_stage", ["operation", "stage", "sequence"], unique=False)
         batch_op.create_index(
-            "shards_progress", ["operation", "stage", "state", "sequence"], unique=False
+            "shards_by_state", ["state", "operation", "stage", "sequence"], unique=False
         )
