@@ -5,7 +5,6 @@ from services.coordinator.step import Step
 from services.coordinator.verdicts import judge_rows
 from services.core.domain.operations import OperationKind
 from services.core.messages import EmbedShard, ShardEmbedded
-from services.core.shard_files import read_accepted
 from services.core.work_ports import Shard, ShardState, Stage
 
 # Refusals that another try of the same bytes may not meet.
@@ -66,11 +65,7 @@ def _judge(step: Step, shard: Shard) -> None:
     if shard.notes.get("failed"):
         return
     gone = set(shard.notes.get("gone", []))
-    rows = [
-        row
-        for row in read_accepted(step.objects.get(shard.notes["accepted"]))
-        if row.row not in gone
-    ]
+    rows = [row for row in step.accepted(shard.notes["accepted"]) if row.row not in gone]
     hashes = list({sha for row in rows for sha in row.sha256s})
     refused = step.tx.embeddings.settled(step.operation.id, hashes)
     step.tx.imports.refuse_images(step.operation.catalog, refused)

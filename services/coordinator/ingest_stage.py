@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from services.coordinator.step import Step, embed_body
 from services.coordinator.verdicts import superseded_rows
 from services.core.messages import EmbedShard, IngestShard, ShardIngested
-from services.core.shard_files import AcceptedRow, RejectedRow, read_accepted, read_rejected
+from services.core.shard_files import AcceptedRow, RejectedRow, read_rejected
 from services.core.work_ports import Shard, ShardState, Stage
 
 
@@ -30,7 +30,7 @@ def apply_ingest(step: Step) -> bool:
     if outcome.rejected:
         step.count(read_rejected(step.objects.get(message.rejected)))
         shard.notes["rejected"] = [message.rejected]
-    rows = read_accepted(step.objects.get(message.accepted))
+    rows = step.accepted(message.accepted)
     _to_embed_stage(step, shard, _merge(step, shard, rows))
     return True
 

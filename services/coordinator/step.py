@@ -11,7 +11,7 @@ from services.core.domain.operations import Operation
 from services.core.messages import EmbedShard, Message
 from services.core.ports import ObjectStore
 from services.core.record_ports import Records
-from services.core.shard_files import RejectedRow, write_rejected
+from services.core.shard_files import AcceptedRow, RejectedRow, read_accepted, write_rejected
 from services.core.work_ports import Shard, ShardState, Stage
 
 
@@ -31,6 +31,13 @@ class Step:
         self.operation = operation
         self.now = now
         self.limits = limits
+        self._accepted: tuple[str, list[AcceptedRow]] = ("", [])
+
+    def accepted(self, key: str) -> list[AcceptedRow]:
+        """The rows of a shard, which one step often needs for two stages."""
+        if self._accepted[0] != key:
+            self._accepted = (key, read_accepted(self.objects.get(key)))
+        return self._accepted[1]
 
     def drop_unapplied(self) -> None:
         """After a cancel: rows that are not in the records yet stay out; the others go through."""

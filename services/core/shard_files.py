@@ -76,15 +76,10 @@ def write_accepted(rows: Sequence[AcceptedRow]) -> bytes:
 
 
 def read_accepted(data: bytes) -> list[AcceptedRow]:
+    columns = [column.to_pylist() for column in _read_parquet(data, _ACCEPTED).columns]
     return [
-        AcceptedRow(
-            each["row"],
-            json.loads(each["fields"]),
-            tuple(each["given"]),
-            tuple(each["sha256s"]),
-            tuple(each["sources"]),
-        )
-        for each in _read_parquet(data, _ACCEPTED).to_pylist()
+        AcceptedRow(row, json.loads(fields), tuple(given), tuple(sha256s), tuple(sources))
+        for row, fields, given, sha256s, sources in zip(*columns, strict=True)
     ]
 
 
@@ -191,6 +186,6 @@ def _parquet(table: pa.Table) -> bytes:
 
 def _read_parquet(data: bytes, schema: pa.Schema) -> pa.Table:
     try:
-        return pq.read_table(pa.BufferReader(data)).select(schema.names)
+        return pq.ParquetFile(pa.BufferReader(data)).read(schema.names).select(schema.names)
     except (pa.ArrowInvalid, KeyError) as error:
         raise DataLoss(f"shard file is damaged: {error}") from error

@@ -4,7 +4,7 @@ Pure: works on what is stored and what the rows say, and collects what has to be
 `revision` is that of the import. A newer revision found in the records always wins.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
