@@ -53,6 +53,24 @@ async def test_a_photo_finds_its_product_first(world: World) -> None:
     assert not answer.next_page_token
 
 
+async def test_a_search_after_a_change_of_model_embeds_with_the_new_one(world: World) -> None:
+    await world.catalog()
+    with world.records.begin() as tx:
+        spec = tx.models.spec(MODEL_DIGEST)
+    for digest in ("cd" * 32, MODEL_DIGEST):
+        await search(world, by_photo(picture(1)))
+        with world.records.begin(write=True) as tx:
+            tx.catalogs.mark_deleting("shop")
+            while tx.catalogs.remove_rows("shop", 1000):
+                pass
+            tx.models.put("base", digest, spec, datetime.now(UTC))
+        if digest == MODEL_DIGEST:
+            assert (await refused(search(world, by_photo(picture(1)))))[0] == "NOT_FOUND"
+        await world.catalog()
+        answer = await search(world, by_photo(picture(1)))
+        assert answer.model_digest == world.embedder.digests[-1] == digest
+
+
 async def test_an_image_and_an_embedding_find_the_same_as_the_photo(world: World) -> None:
     await world.catalog()
     for number in range(5):

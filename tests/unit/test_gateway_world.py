@@ -46,11 +46,13 @@ class SeededEmbedder:
 
     def __init__(self) -> None:
         self.delay = 0.0
+        self.digests: list[str] = []  # of the models that finished an embedding
 
     async def embed(self, photo: bytes, model_digest: str, timeout: float) -> QueryEmbedding:  # noqa: ASYNC109
         await asyncio.sleep(self.delay)
         if not photo.startswith(b"\x89PNG"):
             raise InvalidImage("the photo is no picture")
+        self.digests.append(model_digest)
         return QueryEmbedding(embedding_of(photo), 1.0, {"decode": 0.1, "embed": 0.2})
 
 

@@ -1,8 +1,10 @@
 """The use case of searching: query, vector, candidates, page."""
 
+import asyncio
 from dataclasses import dataclass
 
-from services.core.ports import Embedder, Float32, VectorStore
+from services.core.domain.errors import NotFound
+from services.core.ports import Embedder, Float32, QueryEmbedding, VectorStore
 from services.core.record_ports import Deployment, RecordStore
 from services.gateway.handlers.candidates import Candidates, Ranked, Wanted
 from services.gateway.handlers.queries import Photo, Query, StoredImage, Vector
@@ -37,6 +39,7 @@ class Search:
         self._embedder = embedder
         self._threads = threads
         self._limits = limits
+        self._last_digests: dict[str, str] = {}  # catalogue -> model of its last search
         self._candidates = Candidates(vectors, records, limits.candidates)
 
     async def search(self, catalog: str, query: Query, wanted: Wanted, budget: float) -> Answer:
@@ -50,18 +53,48 @@ class Search:
     async def _search(
         self, catalog: str, query: Query, wanted: Wanted, stopwatch: Stopwatch
     ) -> Answer:
-        deployment = await self._threads.call(self._open, catalog, query, stopwatch)
         source: Float32 | StoredImage | Vector
         if isinstance(query, Photo):
-            embedded = await self._embedder.embed(
-                query.data, deployment.model_digest, stopwatch.remaining()
-            )
+            deployment, embedded = await self._embed(catalog, query, stopwatch)
             stopwatch.add(embedded.timings_ms)
             source = embedded.embedding
         else:
+            deployment = await self._threads.call(self._open, catalog, query, stopwatch)
             source = query
         ranked = await self._threads.call(self._rank, deployment, source, wanted, stopwatch)
         return Answer(ranked, deployment, stopwatch.timings())
+
+    async def _embed(
+        self, catalog: str, photo: Photo, stopwatch: Stopwatch
+    ) -> tuple[Deployment, QueryEmbedding]:
+        """The live deployment and the photo's embedding by its model, both at once.
+
+        The embedding begins with the model that the catalogue's last search found; should the
+        records name another one by now, it is thrown away.
+        """
+        guess = self._last_digests.get(catalog)
+        begun = self._begin(photo, guess, stopwatch) if guess else None
+        try:
+            deployment = await self._threads.call(self._open, catalog, photo, stopwatch)
+            digest = self._last_digests[catalog] = deployment.model_digest
+            if begun is None or digest != guess:
+                return deployment, await self._begin(photo, digest, stopwatch)
+            return deployment, await begun
+        except NotFound:
+            self._last_digests.pop(catalog, None)
+            raise
+        finally:
+            if begun is not None:
+                begun.cancel()
+
+    def _begin(
+        self, photo: Photo, digest: str, stopwatch: Stopwatch
+    ) -> "asyncio.Task[QueryEmbedding]":
+        work = self._embedder.embed(photo.data, digest, stopwatch.remaining())
+        task = asyncio.ensure_future(work)
+        # One that is thrown away may have failed, which is nobody's business then.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return task
 
     def _open(self, catalog: str, query: Query, stopwatch: Stopwatch) -> Deployment:
         """Reads the deployment, once a search, and looks at the query."""
