@@ -103,7 +103,11 @@ def _add(
         revision = tx.catalogs.next_revision(catalog)
         rows = [
             AcceptedRow(
-                row, {"sku": sku, "title": f"Made up {sku}"}, ("sku", "title"), (sha256,), ("",)
+                row,
+                {"sku": sku, "title": f"Made up {sku}"},
+                ("sku", "title", "images"),
+                (sha256,),
+                ("",),
             )
             for row, (sku, sha256) in enumerate(images)
         ]
