@@ -45,7 +45,7 @@ class StoredImage:
     plan_revision: int | None
     deleted: bool
     create_time: datetime | None
-    fresh: bool = False
+    fresh: bool = False  # to be written whole; of the others only the revision may be new
 
 
 class ShardMerge:
