@@ -11,8 +11,8 @@ import pytest
 
 from shelflens import Client
 from tests.e2e.shop import PRODUCTS, Shop, vary_shop, write_manifest
-from tests.e2e.waiting import eventually
 from tests.local_server import PROGRAM, LocalServer
+from tests.waiting import eventually
 
 CATALOG = "cli"
 RESULT_KEYS = {

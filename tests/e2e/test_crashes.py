@@ -12,8 +12,8 @@ from shelflens import Client
 from shelflens.values import Operation
 from tests.e2e.processes import DECODER, VECTOR_SERVER, children, has_ended
 from tests.e2e.shop import PRODUCTS, Shop, new_picture, skus, vary_shop
-from tests.e2e.waiting import eventually
 from tests.local_server import PROGRAM, LocalServer
+from tests.waiting import eventually
 
 STOP_SECONDS = 15.0
 SECONDS_TO_FOLLOW = 10.0

@@ -8,7 +8,7 @@ import pytest
 from shelflens import Client
 from shelflens.errors import InvalidArgument, NotFound
 from tests.e2e.shop import Shop, new_picture
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 
 CATALOG = "single"
 PROMISED_SECONDS = 5.0

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from shelflens.cli.main import run
 from tests.unit.test_client_server import MemoryServer, serving
+from tests.waiting import eventually
 
 SHELFLENS = [sys.executable, "-c", "from shelflens.cli.main import main; main()"]
 
@@ -260,8 +260,7 @@ def test_ctrl_c_leaves_the_import_running_and_says_how_to_come_back(
         text=True,
         env=dict(os.environ),
     )
-    while server.calls.get("WaitOperation", 0) < 2:
-        time.sleep(0.01)
+    eventually(lambda: server.calls.get("WaitOperation", 0) >= 2, 20, "the import waits")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=10)
     (name,) = server.operations

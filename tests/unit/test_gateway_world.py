@@ -5,7 +5,7 @@ import hashlib
 import io
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,7 +79,10 @@ class PlainVectors:
         self.points[collection].update({each.id: each for each in points})
 
     def set_payloads(self, collection: str, changes: Sequence[PayloadChange]) -> None:
-        raise NotImplementedError
+        stored = self.points[collection]
+        for change in changes:
+            for each in change.ids:
+                stored[each] = replace(stored[each], payload=change.payload)
 
     def delete(self, collection: str, ids: Sequence[str], revision: int) -> None:
         for each in ids:
