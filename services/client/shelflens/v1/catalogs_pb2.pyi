@@ -208,6 +208,12 @@ class Image(message.Message):
         """Search can return it."""
         STATE_REFUSED: Image._State.ValueType  # 3
         """Its bytes are no usable picture; `refusal` says why."""
+        STATE_WITHHELD: Image._State.ValueType  # 4
+        """Kept out of search and training, because too many products show the same picture
+        ("no image available").
+        """
+        STATE_FOLDED: Image._State.ValueType  # 5
+        """Kept out of search, because another image of its product shows almost the same."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """How far an image is on its way into search."""
@@ -220,6 +226,12 @@ class Image(message.Message):
     """Search can return it."""
     STATE_REFUSED: Image.State.ValueType  # 3
     """Its bytes are no usable picture; `refusal` says why."""
+    STATE_WITHHELD: Image.State.ValueType  # 4
+    """Kept out of search and training, because too many products show the same picture
+    ("no image available").
+    """
+    STATE_FOLDED: Image.State.ValueType  # 5
+    """Kept out of search, because another image of its product shows almost the same."""
 
     NAME_FIELD_NUMBER: builtins.int
     SHA256_FIELD_NUMBER: builtins.int
@@ -995,6 +1007,12 @@ class ImportProductsRequest(message.Message):
     MANIFEST_FIELD_NUMBER: builtins.int
     DISPLAY_NAME_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    PRUNE_FIELD_NUMBER: builtins.int
+    MAX_REMOVALS_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
+    MAX_ERRORS_FIELD_NUMBER: builtins.int
+    FOLD_DUPLICATES_FIELD_NUMBER: builtins.int
+    ROW_COUNT_FIELD_NUMBER: builtins.int
     parent: builtins.str
     """`catalogs/{catalog}`."""
     manifest: builtins.str
@@ -1003,6 +1021,24 @@ class ImportProductsRequest(message.Message):
     """What the user calls it (a file name), for lists and logs; at most 200 characters."""
     request_id: builtins.str
     """UUID4; a repeat with the same content gets the first answer."""
+    prune: builtins.bool
+    """The manifest is the full feed: products that an earlier import listed and this one does not are
+    removed. Needs `row_count`. SKUs with rejected rows are spared.
+    """
+    max_removals: builtins.float
+    """Largest share of the catalogue's products, 0 to 1, that `prune` may remove; else it removes
+    none. 0.05 when unset.
+    """
+    validate_only: builtins.bool
+    """Changes nothing and says what would change."""
+    max_errors: builtins.int
+    """The import fails with TOO_MANY_ERRORS once more rows than this are rejected; unset: never."""
+    fold_duplicates: builtins.bool
+    """Keeps near-duplicates within a product out of search: the first image stays."""
+    row_count: builtins.int
+    """Number of rows that the client wrote into the manifest; 0 means unknown. `prune` removes
+    nothing where the manifest has another number.
+    """
     def __init__(
         self,
         *,
@@ -1010,12 +1046,25 @@ class ImportProductsRequest(message.Message):
         manifest: builtins.str = ...,
         display_name: builtins.str = ...,
         request_id: builtins.str = ...,
+        prune: builtins.bool = ...,
+        max_removals: builtins.float | None = ...,
+        validate_only: builtins.bool = ...,
+        max_errors: builtins.int | None = ...,
+        fold_duplicates: builtins.bool = ...,
+        row_count: builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_max_errors", b"_max_errors", "_max_removals", b"_max_removals", "max_errors", b"max_errors", "max_removals", b"max_removals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["display_name", b"display_name", "manifest", b"manifest", "parent", b"parent", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_max_errors", b"_max_errors", "_max_removals", b"_max_removals", "display_name", b"display_name", "fold_duplicates", b"fold_duplicates", "manifest", b"manifest", "max_errors", b"max_errors", "max_removals", b"max_removals", "parent", b"parent", "prune", b"prune", "request_id", b"request_id", "row_count", b"row_count", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__max_errors: _TypeAlias = typing.Literal["max_errors"]  # noqa: Y015
+    _WhichOneofArgType__max_errors: _TypeAlias = typing.Literal["_max_errors", b"_max_errors"]  # noqa: Y015
+    _WhichOneofReturnType__max_removals: _TypeAlias = typing.Literal["max_removals"]  # noqa: Y015
+    _WhichOneofArgType__max_removals: _TypeAlias = typing.Literal["_max_removals", b"_max_removals"]  # noqa: Y015
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_errors) -> _WhichOneofReturnType__max_errors | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_removals) -> _WhichOneofReturnType__max_removals | None: ...
 
 @typing.final
 class ImportProductsMetadata(message.Message):
@@ -1031,6 +1080,7 @@ class ImportProductsMetadata(message.Message):
     TOTAL_ROW_COUNT_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     UPDATE_TIME_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     catalog: builtins.str
     """`catalogs/{catalog}`."""
     display_name: builtins.str
@@ -1041,6 +1091,8 @@ class ImportProductsMetadata(message.Message):
     """Revision of the catalogue that this import writes."""
     total_row_count: builtins.int
     """Rows in the manifest, once it has been read to its end; 0 before."""
+    validate_only: builtins.bool
+    """It changes nothing and says what would change."""
     @builtins.property
     def counts(self) -> ImportCounts:
         """Counts so far."""
@@ -1064,10 +1116,11 @@ class ImportProductsMetadata(message.Message):
         total_row_count: builtins.int = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
         update_time: timestamp_pb2.Timestamp | None = ...,
+        validate_only: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["counts", b"counts", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["catalog", b"catalog", "counts", b"counts", "create_time", b"create_time", "display_name", b"display_name", "revision", b"revision", "state", b"state", "total_row_count", b"total_row_count", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["catalog", b"catalog", "counts", b"counts", "create_time", b"create_time", "display_name", b"display_name", "revision", b"revision", "state", b"state", "total_row_count", b"total_row_count", "update_time", b"update_time", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1080,8 +1133,13 @@ class ImportProductsResponse(message.Message):
     COUNTS_FIELD_NUMBER: builtins.int
     REJECTIONS_FIELD_NUMBER: builtins.int
     ERRORS_URI_FIELD_NUMBER: builtins.int
+    PRUNE_FIELD_NUMBER: builtins.int
+    STAGES_FIELD_NUMBER: builtins.int
+    CHANGES_FIELD_NUMBER: builtins.int
     errors_uri: builtins.str
-    """Key of the CSV with every rejection in the object store; empty without any."""
+    """Key of the CSV with every rejection in the object store; empty without any.
+    DownloadImportErrors reads it.
+    """
     @builtins.property
     def counts(self) -> ImportCounts:
         """Final counts; accepted and rejected rows add up to the rows read."""
@@ -1090,16 +1148,129 @@ class ImportProductsResponse(message.Message):
     def rejections(self) -> containers.RepeatedCompositeFieldContainer[Rejection]:
         """The first rejections, at most 100."""
 
+    @builtins.property
+    def prune(self) -> PruneResult:
+        """What `prune` did; unset where it was not asked for."""
+
+    @builtins.property
+    def stages(self) -> containers.RepeatedCompositeFieldContainer[StageTime]:
+        """Where the time went, in the order of the stages."""
+
+    @builtins.property
+    def changes(self) -> containers.RepeatedCompositeFieldContainer[ProductChange]:
+        """With `validate_only`: the first changes, at most 100."""
+
     def __init__(
         self,
         *,
         counts: ImportCounts | None = ...,
         rejections: abc.Iterable[Rejection] | None = ...,
         errors_uri: builtins.str = ...,
+        prune: PruneResult | None = ...,
+        stages: abc.Iterable[StageTime] | None = ...,
+        changes: abc.Iterable[ProductChange] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["counts", b"counts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["counts", b"counts", "prune", b"prune"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["counts", b"counts", "errors_uri", b"errors_uri", "rejections", b"rejections"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["changes", b"changes", "counts", b"counts", "errors_uri", b"errors_uri", "prune", b"prune", "rejections", b"rejections", "stages", b"stages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class PruneResult(message.Message):
+    """What became of the products that a full feed no longer lists."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CANDIDATE_COUNT_FIELD_NUMBER: builtins.int
+    REMOVED_COUNT_FIELD_NUMBER: builtins.int
+    SPARED_COUNT_FIELD_NUMBER: builtins.int
+    REFUSAL_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    candidate_count: builtins.int
+    """Products that the feed does not list."""
+    removed_count: builtins.int
+    """Those removed: all of the candidates, or none. With `validate_only` those that would be."""
+    spared_count: builtins.int
+    """Products that stayed because a row with their SKU was rejected."""
+    refusal: builtins.str
+    """Why nothing was removed, UPPER_SNAKE; empty where the candidates were."""
+    message: builtins.str
+    """The same for people, with what to do."""
+    def __init__(
+        self,
+        *,
+        candidate_count: builtins.int = ...,
+        removed_count: builtins.int = ...,
+        spared_count: builtins.int = ...,
+        refusal: builtins.str = ...,
+        message: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["candidate_count", b"candidate_count", "message", b"message", "refusal", b"refusal", "removed_count", b"removed_count", "spared_count", b"spared_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class StageTime(message.Message):
+    """What the workers of one stage did for an import."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: builtins.int
+    TASK_COUNT_FIELD_NUMBER: builtins.int
+    ITEM_COUNT_FIELD_NUMBER: builtins.int
+    BUSY_SECONDS_FIELD_NUMBER: builtins.int
+    stage: builtins.str
+    """`manifest`, `rows`, `embed` or `index`."""
+    task_count: builtins.int
+    """Number of tasks."""
+    item_count: builtins.int
+    """Rows (manifest, rows), images (embed) or points (index) that went through."""
+    busy_seconds: builtins.float
+    """Time spent in the tasks, summed up over workers, in seconds."""
+    def __init__(
+        self,
+        *,
+        stage: builtins.str = ...,
+        task_count: builtins.int = ...,
+        item_count: builtins.int = ...,
+        busy_seconds: builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["busy_seconds", b"busy_seconds", "item_count", b"item_count", "stage", b"stage", "task_count", b"task_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ProductChange(message.Message):
+    """What an import would do to one product."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SKU_FIELD_NUMBER: builtins.int
+    CHANGE_FIELD_NUMBER: builtins.int
+    FIELDS_FIELD_NUMBER: builtins.int
+    sku: builtins.str
+    """SKU of the product."""
+    change: builtins.str
+    """`created`, `updated` or `removed`."""
+    @builtins.property
+    def fields(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Names of the fields that change, `images` among them."""
+
+    def __init__(
+        self,
+        *,
+        sku: builtins.str = ...,
+        change: builtins.str = ...,
+        fields: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["change", b"change", "fields", b"fields", "sku", b"sku"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1141,6 +1312,9 @@ class ImportCounts(message.Message):
     IMAGES_REMOVED_FIELD_NUMBER: builtins.int
     POINTS_INDEXED_FIELD_NUMBER: builtins.int
     REJECTED_BY_REASON_FIELD_NUMBER: builtins.int
+    PRODUCTS_REMOVED_FIELD_NUMBER: builtins.int
+    IMAGES_FOLDED_FIELD_NUMBER: builtins.int
+    IMAGES_WITHHELD_FIELD_NUMBER: builtins.int
     rows_read: builtins.int
     """Rows read from the manifest."""
     rows_accepted: builtins.int
@@ -1163,6 +1337,12 @@ class ImportCounts(message.Message):
     """Images removed because their product no longer lists them."""
     points_indexed: builtins.int
     """Points written to the collection."""
+    products_removed: builtins.int
+    """Products removed because a full feed no longer lists them."""
+    images_folded: builtins.int
+    """Images kept out of search as near-duplicates within their product."""
+    images_withheld: builtins.int
+    """Images kept out of search because too many products show them."""
     @builtins.property
     def rejected_by_reason(self) -> containers.ScalarMap[builtins.str, builtins.int]:
         """Rows rejected by reason, and images refused by reason."""
@@ -1182,10 +1362,13 @@ class ImportCounts(message.Message):
         images_removed: builtins.int = ...,
         points_indexed: builtins.int = ...,
         rejected_by_reason: abc.Mapping[builtins.str, builtins.int] | None = ...,
+        products_removed: builtins.int = ...,
+        images_folded: builtins.int = ...,
+        images_withheld: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["images_embedded", b"images_embedded", "images_refused", b"images_refused", "images_removed", b"images_removed", "images_reused", b"images_reused", "points_indexed", b"points_indexed", "products_created", b"products_created", "products_unchanged", b"products_unchanged", "products_updated", b"products_updated", "rejected_by_reason", b"rejected_by_reason", "rows_accepted", b"rows_accepted", "rows_read", b"rows_read", "rows_rejected", b"rows_rejected"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["images_embedded", b"images_embedded", "images_folded", b"images_folded", "images_refused", b"images_refused", "images_removed", b"images_removed", "images_reused", b"images_reused", "images_withheld", b"images_withheld", "points_indexed", b"points_indexed", "products_created", b"products_created", "products_removed", b"products_removed", "products_unchanged", b"products_unchanged", "products_updated", b"products_updated", "rejected_by_reason", b"rejected_by_reason", "rows_accepted", b"rows_accepted", "rows_read", b"rows_read", "rows_rejected", b"rows_rejected"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1226,5 +1409,203 @@ class Rejection(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["field", b"field", "reason", b"reason", "row", b"row", "row_rejected", b"row_rejected", "sku", b"sku", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DownloadImportErrorsRequest(message.Message):
+    """Request of DownloadImportErrors."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """`operations/{operation}` of an import."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DownloadImportErrorsResponse(message.Message):
+    """One message of the DownloadImportErrors stream."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: builtins.int
+    data: builtins.bytes
+    """The next bytes of the CSV, at most 1 MiB."""
+    def __init__(
+        self,
+        *,
+        data: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["data", b"data"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class EraseContentRequest(message.Message):
+    """Request of EraseContent."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """`catalogs/{catalog}/products/{product}`, or one image of it with `/images/{sha256}`."""
+    request_id: builtins.str
+    """UUID4; a repeat with the same content gets the first answer."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class EraseContentMetadata(message.Message):
+    """Progress of EraseContent."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CATALOG_FIELD_NUMBER: builtins.int
+    TARGET_FIELD_NUMBER: builtins.int
+    CREATE_TIME_FIELD_NUMBER: builtins.int
+    catalog: builtins.str
+    """`catalogs/{catalog}`."""
+    target: builtins.str
+    """What is erased: the name in the request."""
+    @builtins.property
+    def create_time(self) -> timestamp_pb2.Timestamp:
+        """When it was accepted."""
+
+    def __init__(
+        self,
+        *,
+        catalog: builtins.str = ...,
+        target: builtins.str = ...,
+        create_time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["catalog", b"catalog", "create_time", b"create_time", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class EraseContentResponse(message.Message):
+    """Result of EraseContent."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    IMAGE_COUNT_FIELD_NUMBER: builtins.int
+    OBJECT_COUNT_FIELD_NUMBER: builtins.int
+    SHARED_COUNT_FIELD_NUMBER: builtins.int
+    image_count: builtins.int
+    """Images removed from the product."""
+    object_count: builtins.int
+    """Stored objects (pictures, rows of embedding files) that are gone."""
+    shared_count: builtins.int
+    """Pictures whose bytes stay, because other products show them too."""
+    def __init__(
+        self,
+        *,
+        image_count: builtins.int = ...,
+        object_count: builtins.int = ...,
+        shared_count: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["image_count", b"image_count", "object_count", b"object_count", "shared_count", b"shared_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ExportEmbeddingsRequest(message.Message):
+    """Request of ExportEmbeddings."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: builtins.int
+    parent: builtins.str
+    """`catalogs/{catalog}`."""
+    def __init__(
+        self,
+        *,
+        parent: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ExportEmbeddingsResponse(message.Message):
+    """One message of the ExportEmbeddings stream."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    MODEL_DIGEST_FIELD_NUMBER: builtins.int
+    EMBEDDINGS_FIELD_NUMBER: builtins.int
+    model_digest: builtins.str
+    """Digest of the model that made them: 64 hex digits."""
+    @builtins.property
+    def embeddings(self) -> containers.RepeatedCompositeFieldContainer[ImageEmbedding]:
+        """The next images."""
+
+    def __init__(
+        self,
+        *,
+        model_digest: builtins.str = ...,
+        embeddings: abc.Iterable[ImageEmbedding] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["embeddings", b"embeddings", "model_digest", b"model_digest"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ImageEmbedding(message.Message):
+    """The embedding of one image."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: builtins.int
+    SKU_FIELD_NUMBER: builtins.int
+    VALUES_FIELD_NUMBER: builtins.int
+    image: builtins.str
+    """`catalogs/{catalog}/products/{product}/images/{sha256}`."""
+    sku: builtins.str
+    """SKU of its product."""
+    @builtins.property
+    def values(self) -> containers.RepeatedScalarFieldContainer[builtins.float]:
+        """One value a dimension."""
+
+    def __init__(
+        self,
+        *,
+        image: builtins.str = ...,
+        sku: builtins.str = ...,
+        values: abc.Iterable[builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["image", b"image", "sku", b"sku", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

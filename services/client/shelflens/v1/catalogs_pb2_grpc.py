@@ -131,6 +131,21 @@ class CatalogServiceStub:
                 request_serializer=shelflens_dot_v1_dot_catalogs__pb2.ImportProductsRequest.SerializeToString,
                 response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
+        self.DownloadImportErrors = channel.unary_stream(
+                '/shelflens.v1.CatalogService/DownloadImportErrors',
+                request_serializer=shelflens_dot_v1_dot_catalogs__pb2.DownloadImportErrorsRequest.SerializeToString,
+                response_deserializer=shelflens_dot_v1_dot_catalogs__pb2.DownloadImportErrorsResponse.FromString,
+                _registered_method=True)
+        self.EraseContent = channel.unary_unary(
+                '/shelflens.v1.CatalogService/EraseContent',
+                request_serializer=shelflens_dot_v1_dot_catalogs__pb2.EraseContentRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.ExportEmbeddings = channel.unary_stream(
+                '/shelflens.v1.CatalogService/ExportEmbeddings',
+                request_serializer=shelflens_dot_v1_dot_catalogs__pb2.ExportEmbeddingsRequest.SerializeToString,
+                response_deserializer=shelflens_dot_v1_dot_catalogs__pb2.ExportEmbeddingsResponse.FromString,
+                _registered_method=True)
 
 
 class CatalogServiceServicer:
@@ -273,6 +288,29 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DownloadImportErrors(self, request, context):
+        """Reads every rejection of a finished import as CSV (UTF-8, with a header line).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseContent(self, request, context):
+        """Removes an image, or a product with all its images, everywhere: points, records, embeddings,
+        reports and, where no other product of any catalogue shows the same picture, the stored bytes.
+        The operation's response is EraseContentResponse, its metadata is EraseContentMetadata.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportEmbeddings(self, request, context):
+        """Reads the embeddings of a catalogue's searchable images, in the order of their names.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CatalogServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -370,6 +408,21 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.ImportProducts,
                     request_deserializer=shelflens_dot_v1_dot_catalogs__pb2.ImportProductsRequest.FromString,
                     response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'DownloadImportErrors': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadImportErrors,
+                    request_deserializer=shelflens_dot_v1_dot_catalogs__pb2.DownloadImportErrorsRequest.FromString,
+                    response_serializer=shelflens_dot_v1_dot_catalogs__pb2.DownloadImportErrorsResponse.SerializeToString,
+            ),
+            'EraseContent': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseContent,
+                    request_deserializer=shelflens_dot_v1_dot_catalogs__pb2.EraseContentRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'ExportEmbeddings': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportEmbeddings,
+                    request_deserializer=shelflens_dot_v1_dot_catalogs__pb2.ExportEmbeddingsRequest.FromString,
+                    response_serializer=shelflens_dot_v1_dot_catalogs__pb2.ExportEmbeddingsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -886,6 +939,87 @@ class CatalogService:
             '/shelflens.v1.CatalogService/ImportProducts',
             shelflens_dot_v1_dot_catalogs__pb2.ImportProductsRequest.SerializeToString,
             google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadImportErrors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/shelflens.v1.CatalogService/DownloadImportErrors',
+            shelflens_dot_v1_dot_catalogs__pb2.DownloadImportErrorsRequest.SerializeToString,
+            shelflens_dot_v1_dot_catalogs__pb2.DownloadImportErrorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseContent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shelflens.v1.CatalogService/EraseContent',
+            shelflens_dot_v1_dot_catalogs__pb2.EraseContentRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportEmbeddings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/shelflens.v1.CatalogService/ExportEmbeddings',
+            shelflens_dot_v1_dot_catalogs__pb2.ExportEmbeddingsRequest.SerializeToString,
+            shelflens_dot_v1_dot_catalogs__pb2.ExportEmbeddingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -78,6 +78,15 @@ class CatalogServiceStub:
     """Imports the rows of a manifest. The operation's response is ImportProductsResponse, its
     metadata is ImportProductsMetadata.
     """
+    DownloadImportErrors: grpc.UnaryStreamMultiCallable[catalogs_pb2.DownloadImportErrorsRequest, catalogs_pb2.DownloadImportErrorsResponse]
+    """Reads every rejection of a finished import as CSV (UTF-8, with a header line)."""
+    EraseContent: grpc.UnaryUnaryMultiCallable[catalogs_pb2.EraseContentRequest, operations_pb2.Operation]
+    """Removes an image, or a product with all its images, everywhere: points, records, embeddings,
+    reports and, where no other product of any catalogue shows the same picture, the stored bytes.
+    The operation's response is EraseContentResponse, its metadata is EraseContentMetadata.
+    """
+    ExportEmbeddings: grpc.UnaryStreamMultiCallable[catalogs_pb2.ExportEmbeddingsRequest, catalogs_pb2.ExportEmbeddingsResponse]
+    """Reads the embeddings of a catalogue's searchable images, in the order of their names."""
 
 @typing.type_check_only
 class CatalogServiceAsyncStub(CatalogServiceStub):
@@ -128,6 +137,15 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Imports the rows of a manifest. The operation's response is ImportProductsResponse, its
     metadata is ImportProductsMetadata.
     """
+    DownloadImportErrors: aio.UnaryStreamMultiCallable[catalogs_pb2.DownloadImportErrorsRequest, catalogs_pb2.DownloadImportErrorsResponse]  # type: ignore[assignment]
+    """Reads every rejection of a finished import as CSV (UTF-8, with a header line)."""
+    EraseContent: aio.UnaryUnaryMultiCallable[catalogs_pb2.EraseContentRequest, operations_pb2.Operation]  # type: ignore[assignment]
+    """Removes an image, or a product with all its images, everywhere: points, records, embeddings,
+    reports and, where no other product of any catalogue shows the same picture, the stored bytes.
+    The operation's response is EraseContentResponse, its metadata is EraseContentMetadata.
+    """
+    ExportEmbeddings: aio.UnaryStreamMultiCallable[catalogs_pb2.ExportEmbeddingsRequest, catalogs_pb2.ExportEmbeddingsResponse]  # type: ignore[assignment]
+    """Reads the embeddings of a catalogue's searchable images, in the order of their names."""
 
 class CatalogServiceServicer(metaclass=abc_1.ABCMeta):
     """Manages what can be found: catalogues, their products, and the images of those."""
@@ -289,5 +307,32 @@ class CatalogServiceServicer(metaclass=abc_1.ABCMeta):
         """Imports the rows of a manifest. The operation's response is ImportProductsResponse, its
         metadata is ImportProductsMetadata.
         """
+
+    @abc_1.abstractmethod
+    def DownloadImportErrors(
+        self,
+        request: catalogs_pb2.DownloadImportErrorsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[abc.Iterator[catalogs_pb2.DownloadImportErrorsResponse], abc.AsyncIterator[catalogs_pb2.DownloadImportErrorsResponse]]:
+        """Reads every rejection of a finished import as CSV (UTF-8, with a header line)."""
+
+    @abc_1.abstractmethod
+    def EraseContent(
+        self,
+        request: catalogs_pb2.EraseContentRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[operations_pb2.Operation, abc.Awaitable[operations_pb2.Operation]]:
+        """Removes an image, or a product with all its images, everywhere: points, records, embeddings,
+        reports and, where no other product of any catalogue shows the same picture, the stored bytes.
+        The operation's response is EraseContentResponse, its metadata is EraseContentMetadata.
+        """
+
+    @abc_1.abstractmethod
+    def ExportEmbeddings(
+        self,
+        request: catalogs_pb2.ExportEmbeddingsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[abc.Iterator[catalogs_pb2.ExportEmbeddingsResponse], abc.AsyncIterator[catalogs_pb2.ExportEmbeddingsResponse]]:
+        """Reads the embeddings of a catalogue's searchable images, in the order of their names."""
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: typing.Union[grpc.Server, aio.Server]) -> None: ...
