@@ -170,6 +170,15 @@ operations = Table(
     Column("end_time", UtcTime),
 )
 
+# Products that a full feed must not remove: it had a rejected row with their SKU.
+spared = Table(
+    "spared",
+    metadata,
+    Column("operation", String(63), primary_key=True),
+    Column("product", String(63), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 shards = Table(
     "shards",
     metadata,

@@ -1,0 +1,17 @@
+"""Products that a full feed does not remove, because a row with their SKU was rejected."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "spared",
+        sa.Column("operation", sa.String(length=63), nullable=False),
+        sa.Column("product", sa.String(length=63), nullable=False),
+        sa.PrimaryKeyConstraint("operation", "product"),
+        sqlite_with_rowid=False,
+    )
