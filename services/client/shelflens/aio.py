@@ -12,8 +12,6 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
-    Mapping,
-    Sequence,
 )
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
@@ -30,6 +28,7 @@ from shelflens.channel import OPTIONS, Stubs, choose_target
 from shelflens.client import Client
 from shelflens.errors import DeadlineExceeded, Unavailable
 from shelflens.faults import from_rpc
+from shelflens.importing.options import ImportOptions
 from shelflens.importing.progress import OnNote, OnProgress, Progress, ignore
 from shelflens.importing.run import Import
 from shelflens.waiting import Patience
@@ -173,12 +172,10 @@ class AsyncClient:
         catalog: str,
         source: str | Path,
         *,
-        mapping: Mapping[str, str] | Sequence[str] = (),
-        root: str | Path | None = None,
-        separator: str = "|",
         wait: bool = True,
         on_progress: OnProgress = ignore,
         on_note: OnNote = ignore,
+        **options: Unpack[ImportOptions],
     ) -> values.Operation:
         """As `Client.import_products`; files are read and sent by threads.
 
@@ -192,11 +189,9 @@ class AsyncClient:
                 client,
                 catalog,
                 source,
-                mapping=mapping,
-                root=root,
-                separator=separator,
                 on_progress=lambda each: loop.call_soon_threadsafe(on_progress, each),
                 on_note=lambda each: loop.call_soon_threadsafe(on_note, each),
+                **options,
             )
             try:
                 operation = await asyncio.to_thread(task.upload_and_start)

@@ -7,7 +7,7 @@ with Client("127.0.0.1:50051") as client:
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
 
@@ -21,6 +21,7 @@ from shelflens.calls.search import Answer, PhotoStream, SearchOptions, search_pr
 from shelflens.channel import OPTIONS, Stubs, choose_target
 from shelflens.errors import DeadlineExceeded, Unavailable
 from shelflens.faults import from_rpc
+from shelflens.importing.options import ImportOptions
 from shelflens.importing.progress import OnNote, OnProgress, Progress, ignore
 from shelflens.importing.run import Import
 from shelflens.waiting import Patience
@@ -172,30 +173,20 @@ class Client:
         catalog: str,
         source: str | Path,
         *,
-        mapping: Mapping[str, str] | Sequence[str] = (),
-        root: str | Path | None = None,
-        separator: str = "|",
         wait: bool = True,
         on_progress: OnProgress = ignore,
         on_note: OnNote = ignore,
+        **options: Unpack[ImportOptions],
     ) -> values.Operation:
-        """Imports a manifest (CSV, JSON Lines, Parquet) or a directory of images.
+        """Imports a manifest (CSV, JSON Lines, Parquet), an archive or a directory of images.
 
         Makes the catalogue when it is missing, uploads the image bytes that the server does not
-        have, and waits for the import unless `wait` is false. `mapping` names columns
-        (`{"title": "name"}` or `["title=name"]`), `root` is where image references start (the
-        manifest's folder). `on_note` hears what was decided (columns, encoding), `on_progress`
-        how far it is. Single bad rows end up in the operation's rejections and raise nothing.
+        have, and waits for the import unless `wait` is false. `on_note` hears what was decided
+        (columns, encoding), `on_progress` how far it is; see ImportOptions for the others. Single
+        bad rows end up in the operation's rejections and raise nothing.
         """
         operation = Import(
-            self,
-            catalog,
-            source,
-            mapping=mapping,
-            root=root,
-            separator=separator,
-            on_progress=on_progress,
-            on_note=on_note,
+            self, catalog, source, on_progress=on_progress, on_note=on_note, **options
         ).upload_and_start()
         if not wait:
             return operation

@@ -106,6 +106,9 @@ class ImportCounts:
     images_refused: int = 0
     images_removed: int = 0
     points_indexed: int = 0
+    products_removed: int = 0
+    images_folded: int = 0
+    images_withheld: int = 0
     rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -77,6 +77,9 @@ class ImportCounts:
     images_refused: int = 0
     images_removed: int = 0
     points_indexed: int = 0
+    products_removed: int = 0
+    images_folded: int = 0
+    images_withheld: int = 0
     rejected_by_reason: Counter[str] = field(default_factory=Counter)
 
     def to_json(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TypeVar
 from shelflens import convert, values
 from shelflens.calls.call import PIECE, Call, Pages, new_request_id
 from shelflens.images import read_upload
+from shelflens.importing.options import Rules
 from shelflens.names import catalog_name, image_name, product_name
 from shelflens.v1 import catalogs_pb2
 
@@ -79,14 +80,29 @@ def upload_manifest(
 
 
 def import_manifest(
-    catalog: str, manifest: str, *, display_name: str = ""
+    catalog: str,
+    manifest: str,
+    *,
+    display_name: str = "",
+    rules: Rules | None = None,
+    row_count: int = 0,
 ) -> Call[values.Operation]:
-    """Starts the import of a stored manifest; `import_products` does all of it at once."""
+    """Starts the import of a stored manifest of `row_count` rows (0: unknown).
+
+    `import_products` does all of it at once.
+    """
+    rules = rules or Rules()
     request = catalogs_pb2.ImportProductsRequest(
         parent=catalog_name(catalog),
         manifest=manifest,
         display_name=display_name[:200],
         request_id=new_request_id(),
+        prune=rules.prune,
+        max_removals=rules.max_removals,
+        validate_only=rules.validate_only,
+        max_errors=rules.max_errors,
+        fold_duplicates=rules.fold_duplicates,
+        row_count=row_count,
     )
     return Call("catalogs", "ImportProducts", request, convert.operation)
 

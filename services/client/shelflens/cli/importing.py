@@ -27,6 +27,30 @@ def import_command(
         typer.Option(metavar="ROOT", help="Where image paths start; the manifest's folder."),
     ] = None,
     separator: Annotated[str, typer.Option(help="Between several values in one cell.")] = "|",
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Full feed: remove products that it no longer lists."),
+    ] = False,
+    max_removals: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Most that --prune may remove: 10% or 0.1 of the catalogue; 5% unless given.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; say what would change.")
+    ] = False,
+    max_errors: Annotated[
+        int | None, typer.Option(min=0, help="Stop once more rows than this are rejected.")
+    ] = None,
+    fold_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--fold-duplicates", help="Keep near-duplicates within a product out of search."
+        ),
+    ] = False,
     wait: Annotated[bool, typer.Option(help="Wait until the import is done.")] = True,
     fail_on_rejected: Annotated[
         bool, typer.Option("--fail-on-rejected", help="Exit 4 when rows were rejected.")
@@ -42,6 +66,11 @@ def import_command(
             mapping=mapping or (),
             root=images,
             separator=separator,
+            prune=prune,
+            max_removals=None if max_removals is None else _share(max_removals),
+            validate_only=dry_run,
+            max_errors=max_errors,
+            fold_duplicates=fold_duplicates,
             wait=wait,
             on_progress=bars.show,
             on_note=bars.note,
@@ -52,3 +81,14 @@ def import_command(
         print_json(operation)
     else:
         say(f"started; follow it with: shelflens operations wait {operation.name}")
+
+
+def _share(text: str) -> float:
+    """`5%` and `0.05` are the same. Raises BadParameter."""
+    try:
+        number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise typer.BadParameter(f"'{text}' is no share: write 10% or 0.1")
+    return number

@@ -2,10 +2,10 @@
 
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Unpack
 
 from shelflens.calls import images as calls
 from shelflens.calls.call import PIECE
@@ -13,6 +13,7 @@ from shelflens.errors import AlreadyExists, Cancelled, NotFound
 from shelflens.images import ImageFolder
 from shelflens.importing.batches import Finished, cut
 from shelflens.importing.in_order import in_order
+from shelflens.importing.options import ImportOptions, Rules
 from shelflens.importing.progress import OnNote, OnProgress, Progress
 from shelflens.importing.uploads import BatchUploader, persist
 from shelflens.manifests import ColumnMap, open_manifest
@@ -39,17 +40,19 @@ class Import:
         catalog: str,
         source: str | Path,
         *,
-        mapping: Mapping[str, str] | Sequence[str],
-        root: str | Path | None,
-        separator: str,
         on_progress: OnProgress,
         on_note: OnNote,
+        **options: Unpack[ImportOptions],
     ) -> None:
         self._client = client
         self._catalog = catalog_name(catalog)
         self._source = Path(source)
-        self._manifest = open_manifest(self._source, ColumnMap.parse(mapping), separator=separator)
-        self._folder = ImageFolder(root if root is not None else self._manifest.folder)
+        self._rules = Rules.of(options)
+        columns = ColumnMap.parse(options.get("mapping", ()))
+        self._manifest = open_manifest(
+            self._source, columns, separator=options.get("separator", "|")
+        )
+        self._folder = ImageFolder(options.get("root") or self._manifest.folder)
         self._on_progress = on_progress
         self._on_note = on_note
         self._stop = threading.Event()
@@ -68,7 +71,11 @@ class Import:
             self._write_lines(lines)
             manifest = persist(lambda: self._upload_manifest(lines), self._stop)
         start = calls.import_manifest(
-            self._catalog, manifest, display_name=self._source.resolve().name
+            self._catalog,
+            manifest,
+            display_name=self._source.resolve().name,
+            rules=self._rules,
+            row_count=self._so_far.rows,
         )
         operation = persist(lambda: self._client.run(start), self._stop)
         self._on_progress(Progress.of_operation(operation))
