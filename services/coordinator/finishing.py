@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
+from services.coordinator.pruning import prune
 from services.coordinator.step import Step
 from services.core.domain import keys
 from services.core.domain.errors import NotFound
@@ -27,7 +28,9 @@ def is_finished(step: Step) -> bool:
     if step.tx.shards.unfinished(operation.id):
         return False
     if operation.kind is OperationKind.IMPORT:
-        if operation.state is OperationState.RUNNING and _sweep(step):
+        running = operation.state is OperationState.RUNNING
+        validates = operation.request.get("validate_only", False)
+        if running and ((not validates and _sweep(step)) or prune(step)):
             return False
         discarded = step.tx.imports.discard_empty(operation.catalog, operation.revision)
         operation.counts.products_created -= discarded
@@ -57,10 +60,11 @@ def end(tx: Records, operation: Operation, result: dict[str, Any], now: datetime
     if operation.error_reason:
         last = OperationState.FAILED
     check_move(operation.id, operation.state, last)
-    operation.state, operation.result = last, result
+    operation.state, operation.result = last, operation.result | result
     operation.end_time = operation.update_time = now
     tx.operations.save(operation)
     tx.embeddings.forget(operation.id)
+    tx.feeds.forget(operation.id)
 
 
 def _sweep(step: Step) -> bool:

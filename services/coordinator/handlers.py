@@ -14,6 +14,7 @@ import structlog
 from services.coordinator import finishing, starting
 from services.coordinator.index_stage import heal
 from services.coordinator.settings import CoordinatorLimits
+from services.coordinator.stage_times import note_time
 from services.coordinator.stages import apply_reports
 from services.coordinator.step import Step
 from services.core.domain.errors import NotFound, Unavailable
@@ -133,6 +134,7 @@ class Coordinator:
             _log.info("report.repeated", id=report.id, task=report.task)
             heal(step, report)
             return
+        note_time(step.operation, report)
         shard.report, shard.state, shard.lease_until = report.to_json(), ShardState.REPORTED, None
         step.tx.shards.save(shard)
 

@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 
+from services.coordinator.preview import preview
+from services.coordinator.pruning import note_rejected_rows
 from services.coordinator.step import Step, embed_body
 from services.coordinator.verdicts import superseded_rows
+from services.core.domain.import_rules import ImportRules
 from services.core.messages import EmbedShard, IngestShard, ShardIngested
 from services.core.shard_files import AcceptedRow, RejectedRow, read_rejected
 from services.core.work_ports import Shard, ShardState, Stage
@@ -22,16 +25,22 @@ def apply_ingest(step: Step) -> bool:
             for i in range(message.rows)
         ]
         step.reject(shard, lost, "failed")
+        note_rejected_rows(step, lost)
         shard.notes["products"] = []
         _to_embed_stage(step, shard, [])
         return True
     outcome = ShardIngested(**shard.report["outcome"])
     counts.rows_read += outcome.rows_read
     if outcome.rejected:
-        step.count(read_rejected(step.objects.get(message.rejected)))
+        rejected = read_rejected(step.objects.get(message.rejected))
+        step.count(rejected)
         shard.notes["rejected"] = [message.rejected]
+        note_rejected_rows(step, rejected)
     rows = step.accepted(message.accepted)
-    _to_embed_stage(step, shard, _merge(step, shard, rows))
+    if ImportRules.of(step.operation.request).validate_only:
+        preview(step, shard, rows)
+    else:
+        _to_embed_stage(step, shard, _merge(step, shard, rows))
     return True
 
 

@@ -13,5 +13,6 @@ class CoordinatorLimits:
     index_attempts: int = 20
     index_backoff: float = 5.0
     reported_rejections: int = 100
+    reported_changes: int = 100  # of a dry run
     sweep: int = 1_000
     keep_changes: float = 3_600.0

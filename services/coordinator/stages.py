@@ -5,6 +5,7 @@ from services.coordinator.index_stage import apply_index
 from services.coordinator.ingest_stage import apply_ingest
 from services.coordinator.manifest_stage import apply_manifest
 from services.coordinator.step import Step
+from services.core.domain.operations import OperationState
 
 
 def apply_reports(step: Step) -> None:
@@ -14,5 +15,20 @@ def apply_reports(step: Step) -> None:
     SKU is the first in the manifest whatever order the workers finish in.
     """
     while apply_manifest(step) or apply_ingest(step) or apply_embed(step):
-        pass
+        _stop_after_too_many_errors(step)
     apply_index(step)
+
+
+def _stop_after_too_many_errors(step: Step) -> None:
+    """What is in the records already goes through; the operation fails with the reason."""
+    operation = step.operation
+    most, rejected = operation.request.get("max_errors"), operation.counts.rows_rejected
+    if most is None or rejected <= most or operation.state is not OperationState.RUNNING:
+        return
+    operation.error_reason = "TOO_MANY_ERRORS"
+    operation.error_message = (
+        f"{rejected} rows were rejected, more than the {most} allowed; "
+        f"{operation.counts.rows_accepted} rows before that stay imported"
+    )
+    operation.state = OperationState.CANCELLING
+    step.drop_unapplied()

@@ -65,6 +65,7 @@ class IngestShard(Message):
     """Check the rows in bytes [offset, offset + length) of the manifest.
 
     Writes shard_files accepted rows to `accepted` and rejections to `rejected` (object keys).
+    With `validate_only` no image is fetched or stored, and none needs to be stored.
     """
 
     QUEUE: ClassVar[str] = "ingest.shard"
@@ -78,6 +79,7 @@ class IngestShard(Message):
     rows: int = 0
     accepted: str
     rejected: str
+    validate_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

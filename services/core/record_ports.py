@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from services.core.domain.catalog import Catalog, Image, Product, ProductFields
+from services.core.feed_ports import FeedRecords
 from services.core.shard_files import AcceptedRow
 from services.core.work_ports import OperationRecords, ShardRecords
 
@@ -237,6 +238,8 @@ class Records(Protocol):
     def products(self) -> ProductRecords: ...
     @property
     def imports(self) -> ImportRecords: ...
+    @property
+    def feeds(self) -> FeedRecords: ...
     @property
     def embeddings(self) -> EmbeddingRecords: ...
     @property

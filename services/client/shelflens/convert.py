@@ -108,6 +108,12 @@ def operation(message: Any) -> values.Operation:
         found["counts"] = _counts(response.counts)
         found["rejections"] = tuple(_rejection(each) for each in response.rejections)
         found["errors_uri"] = response.errors_uri
+        found["prune"] = _prune(response.prune) if response.HasField("prune") else None
+        found["stages"] = tuple(_stage(each) for each in response.stages)
+        found["changes"] = tuple(
+            values.ProductChange(each.sku, each.change, tuple(each.fields))
+            for each in response.changes
+        )
     if error is not None and error.code == "CANCELLED":
         state = "CANCELLED"
     found["state"] = found.get("state") or state
@@ -124,6 +130,7 @@ def _import_metadata(packed: Any) -> tuple[str, dict[str, Any]]:
         "revision": message.revision,
         "total_rows": message.total_row_count,
         "counts": _counts(message.counts),
+        "validate_only": message.validate_only,
         "create_time": _time(message, "create_time"),
         "update_time": _time(message, "update_time"),
     }
@@ -145,6 +152,22 @@ _METADATA: dict[str, Callable[[Any], tuple[str, dict[str, Any]]]] = {
 def _counts(message: catalogs_pb2.ImportCounts) -> values.ImportCounts:
     numbers = {name: getattr(message, name) for name in _COUNTS}
     return values.ImportCounts(**numbers, rejected_by_reason=dict(message.rejected_by_reason))
+
+
+def _prune(message: catalogs_pb2.PruneResult) -> values.PruneResult:
+    return values.PruneResult(
+        message.candidate_count,
+        message.removed_count,
+        message.spared_count,
+        message.refusal,
+        message.message,
+    )
+
+
+def _stage(message: catalogs_pb2.StageTime) -> values.StageTime:
+    return values.StageTime(
+        message.stage, message.task_count, message.item_count, message.busy_seconds
+    )
 
 
 def _rejection(message: catalogs_pb2.Rejection) -> values.Rejection:

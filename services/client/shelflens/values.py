@@ -125,10 +125,44 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
+class PruneResult:
+    """What became of the products that a full feed no longer lists: all are removed, or none.
+
+    `refusal` (UPPER_SNAKE) and `message` say why none was. `spared_count` had a rejected row.
+    """
+
+    candidate_count: int
+    removed_count: int
+    spared_count: int
+    refusal: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    """What the workers of one stage (manifest, rows, embed, index) did for an import."""
+
+    stage: str
+    task_count: int
+    item_count: int
+    busy_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProductChange:
+    """What an import would do to a product: `created` or `updated`, and which fields change."""
+
+    sku: str
+    change: str
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """Long-running work. `kind` is import, delete_catalog, or the unknown metadata's type name.
 
-    `counts` and `rejections` are those of an import; `error` says why a finished one failed.
+    `counts`, `rejections`, `prune` and `stages` are those of an import, `changes` those that a dry
+    run (`validate_only`) found; `error` says why a finished one failed.
     """
 
     name: str
@@ -142,6 +176,10 @@ class Operation:
     counts: ImportCounts = field(default_factory=ImportCounts)
     rejections: tuple[Rejection, ...] = ()
     errors_uri: str = ""
+    validate_only: bool = False
+    prune: PruneResult | None = None
+    stages: tuple[StageTime, ...] = ()
+    changes: tuple[ProductChange, ...] = ()
     create_time: datetime | None = None
     update_time: datetime | None = None
     error: ShelflensError | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from services.core.domain import keys, names
 from services.core.domain.errors import Cancelled, InvalidManifest, NotFound
+from services.core.domain.import_rules import ImportRules
 from services.core.domain.operations import Operation, OperationKind
 from services.core.ports import ObjectStore
 from services.gateway.handlers.catalogs import checked_label
@@ -58,7 +59,12 @@ class Imports:
         return StoredManifest(catalog, manifest, size)
 
     async def start(
-        self, catalog: str, manifest: str, display_name: str, once: Once[Operation, A]
+        self,
+        catalog: str,
+        manifest: str,
+        display_name: str,
+        rules: ImportRules,
+        once: Once[Operation, A],
     ) -> A:
         """Starts the import of a stored manifest (id within its name).
 
@@ -77,7 +83,7 @@ class Imports:
                     reason="MANIFEST_NOT_FOUND",
                     metadata={"manifest": name},
                 )
-            request = {"manifest": key, "display_name": label}
+            request = {"manifest": key, "display_name": label, **rules.to_json()}
             return change.operation(OperationKind.IMPORT, catalog, revision, request)
 
         return await self._transactions.write_once(work, once)

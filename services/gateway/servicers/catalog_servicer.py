@@ -20,7 +20,7 @@ from services.gateway.handlers.products import Products
 from services.gateway.servicers import conversions as convert
 from services.gateway.servicers.deadlines import Context
 from services.gateway.servicers.masks import written_fields
-from services.gateway.servicers.operation_conversions import operation_message
+from services.gateway.servicers.operation_conversions import operation_message, read_rules
 from services.gateway.servicers.pagination import Page, read_page
 from services.gateway.servicers.repeats import once
 from services.gateway.servicers.streams import joined, opened
@@ -204,7 +204,8 @@ class CatalogServicer(catalogs_pb2_grpc.CatalogServiceServicer):
                 f"{request.manifest} is not of {request.parent}", reason="MANIFEST_NOT_FOUND"
             )
         call = once(request, request.request_id, operations_pb2.Operation, operation_message)
-        return await self._imports.start(catalog, manifest, request.display_name, call)
+        rules = read_rules(request)
+        return await self._imports.start(catalog, manifest, request.display_name, rules, call)
 
     def _page(self, request: Message, size: int, token: str) -> Page:
         limits = self._limits

@@ -7,6 +7,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
 from services.core.domain import errors, names
+from services.core.domain.import_rules import MAX_REMOVALS, ImportRules
 from services.core.domain.operations import (
     ImportCounts,
     Operation,
@@ -47,6 +48,7 @@ def _metadata(operation: Operation) -> Message:
         total_row_count=operation.total_rows,
         create_time=timestamp(operation.create_time),
         update_time=timestamp(operation.update_time),
+        validate_only=operation.request.get("validate_only", False),
     )
 
 
@@ -67,6 +69,33 @@ def _response(operation: Operation) -> Message:
             for each in operation.result.get("rejections", ())
         ],
         errors_uri=operation.result.get("errors_uri", ""),
+        prune=pb.PruneResult(**prune) if (prune := operation.result.get("prune")) else None,
+        stages=[
+            pb.StageTime(
+                stage=stage, task_count=tasks, item_count=items, busy_seconds=milliseconds / 1e3
+            )
+            for stage, (tasks, items, milliseconds) in _stages(operation)
+        ],
+        changes=[pb.ProductChange(**each) for each in operation.result.get("changes", ())],
+    )
+
+
+def _stages(operation: Operation) -> list[tuple[str, tuple[int, int, float]]]:
+    """Those that ran, in their order."""
+    order = ("manifest", "rows", "embed", "index")
+    stages = operation.result.get("stages", {})
+    return [(stage, stages[stage]) for stage in order if stage in stages]
+
+
+def read_rules(request: pb.ImportProductsRequest) -> ImportRules:
+    """Raises InvalidArgument for values out of range."""
+    return ImportRules(
+        prune=request.prune,
+        max_removals=request.max_removals if request.HasField("max_removals") else MAX_REMOVALS,
+        row_count=request.row_count,
+        validate_only=request.validate_only,
+        max_errors=request.max_errors if request.HasField("max_errors") else None,
+        fold_duplicates=request.fold_duplicates,
     )
 
 

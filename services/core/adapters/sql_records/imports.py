@@ -8,9 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from services.core.adapters.sql_records import tables
-from services.core.adapters.sql_records.merging import ShardMerge, StoredImage, StoredProduct
-from services.core.adapters.sql_records.products import field_values, to_fields, to_product
+from services.core.adapters.sql_records.merging import ShardMerge
+from services.core.adapters.sql_records.products import field_values, to_product
 from services.core.adapters.sql_records.statements import upsert
+from services.core.adapters.sql_records.stored import load_images, load_products
 from services.core.domain import names
 from services.core.domain.catalog import ImageState
 from services.core.record_ports import ImportRecords, MergeOutcome, PlanEntry
@@ -24,14 +25,6 @@ _P, _I, _E, _F = (
 )
 
 _I2 = _I.alias()
-# Building these anew for every shard would take longer than running them.
-_PRODUCTS = sa.select(_P).where(
-    _P.c.catalog == sa.bindparam("of_catalog"), _P.c.id.in_(sa.bindparam("ids", expanding=True))
-)
-_IMAGES = sa.select(_I).where(
-    _I.c.catalog == sa.bindparam("of_catalog"),
-    _I.c.product.in_(sa.bindparam("ids", expanding=True)),
-)
 
 
 class SqlImports(ImportRecords):
@@ -44,7 +37,9 @@ class SqlImports(ImportRecords):
         self, catalog: str, rows: Sequence[AcceptedRow], revision: int, now: datetime
     ) -> MergeOutcome:
         ids = list({names.product_id(row.fields["sku"]) for row in rows})
-        merge = ShardMerge(revision, self._products(catalog, ids), self._images(catalog, ids))
+        merge = ShardMerge(
+            revision, load_products(self._db, catalog, ids), load_images(self._db, catalog, ids)
+        )
         for row in rows:
             merge.add(row)
         self._write_products(catalog, merge, now)
@@ -165,39 +160,6 @@ class SqlImports(ImportRecords):
             _I.c.catalog == catalog, _I.c.plan_revision > plan_revision, _I.c.deleted
         )
         return [(row.product, row.sha256) for row in self._db.execute(query)]
-
-    def _products(self, catalog: str, ids: Sequence[str]) -> dict[str, StoredProduct]:
-        rows = self._db.execute(_PRODUCTS, {"of_catalog": catalog, "ids": ids})
-        return {
-            row.id: StoredProduct(
-                id=row.id,
-                fields=to_fields(row),
-                revision=row.revision,
-                seen_revision=row.seen_revision,
-                listed_revision=row.listed_revision,
-                outcome=row.outcome,
-                deleted=row.deleted,
-                update_time=row.update_time,
-            )
-            for row in rows
-        }
-
-    def _images(self, catalog: str, ids: Sequence[str]) -> dict[tuple[str, str], StoredImage]:
-        """All of these products: a condition on the hashes too would make the database look for
-        every pair of the two."""
-        rows = self._db.execute(_IMAGES, {"of_catalog": catalog, "ids": ids})
-        return {
-            (row.product, row.sha256): StoredImage(
-                state=ImageState(row.state),
-                source=row.source,
-                origin=row.origin,
-                revision=row.revision,
-                plan_revision=row.plan_revision,
-                deleted=row.deleted,
-                create_time=row.create_time,
-            )
-            for row in rows
-        }
 
     def _write_products(self, catalog: str, merge: ShardMerge, now: datetime) -> None:
         rows = [

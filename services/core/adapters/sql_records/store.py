@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from services.core.adapters.sql_records.catalogs import SqlCatalogs, SqlModels
 from services.core.adapters.sql_records.embeddings import SqlEmbeddings
+from services.core.adapters.sql_records.feeds import SqlFeeds
 from services.core.adapters.sql_records.imports import SqlImports
 from services.core.adapters.sql_records.operations import SqlOperations, SqlRequests
 from services.core.adapters.sql_records.products import SqlProducts
@@ -31,6 +32,7 @@ class SqlTransaction:
         self.models = SqlModels(connection)
         self.products = SqlProducts(connection)
         self.imports = SqlImports(connection)
+        self.feeds = SqlFeeds(connection)
         self.embeddings = SqlEmbeddings(connection)
         self.operations = SqlOperations(connection)
         self.shards = SqlShards(connection)

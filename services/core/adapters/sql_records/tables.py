@@ -170,12 +170,14 @@ operations = Table(
     Column("end_time", UtcTime),
 )
 
-# Products that a full feed must not remove: it had a rejected row with their SKU.
+# Products that a full feed must not remove: it had a rejected row with their SKU, or, of a dry
+# run, which writes nothing else, it has met them.
 spared = Table(
     "spared",
     metadata,
     Column("operation", String(63), primary_key=True),
     Column("product", String(63), primary_key=True),
+    Column("met", Boolean, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -12,6 +12,7 @@ def upgrade() -> None:
         "spared",
         sa.Column("operation", sa.String(length=63), nullable=False),
         sa.Column("product", sa.String(length=63), nullable=False),
+        sa.Column("met", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("operation", "product"),
         sqlite_with_rowid=False,
     )

@@ -1,0 +1,60 @@
+"""Products and images as merging wants them."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from services.core.adapters.sql_records import tables
+from services.core.adapters.sql_records.merging import StoredImage, StoredProduct
+from services.core.adapters.sql_records.products import to_fields
+from services.core.domain.catalog import ImageState
+
+_P, _I = tables.products, tables.product_images
+# Building these anew for every shard would take longer than running them.
+_PRODUCTS = sa.select(_P).where(
+    _P.c.catalog == sa.bindparam("of_catalog"), _P.c.id.in_(sa.bindparam("ids", expanding=True))
+)
+_IMAGES = sa.select(_I).where(
+    _I.c.catalog == sa.bindparam("of_catalog"),
+    _I.c.product.in_(sa.bindparam("ids", expanding=True)),
+)
+
+
+def load_products(
+    connection: sa.Connection, catalog: str, ids: Sequence[str]
+) -> dict[str, StoredProduct]:
+    """Those that exist, tombstones too, by id."""
+    rows = connection.execute(_PRODUCTS, {"of_catalog": catalog, "ids": ids})
+    return {
+        row.id: StoredProduct(
+            id=row.id,
+            fields=to_fields(row),
+            revision=row.revision,
+            seen_revision=row.seen_revision,
+            listed_revision=row.listed_revision,
+            outcome=row.outcome,
+            deleted=row.deleted,
+            update_time=row.update_time,
+        )
+        for row in rows
+    }
+
+
+def load_images(
+    connection: sa.Connection, catalog: str, ids: Sequence[str]
+) -> dict[tuple[str, str], StoredImage]:
+    """All of these products, tombstones too, by (product, hash): a condition on the hashes would
+    make the database look for every pair of the two."""
+    rows = connection.execute(_IMAGES, {"of_catalog": catalog, "ids": ids})
+    return {
+        (row.product, row.sha256): StoredImage(
+            state=ImageState(row.state),
+            source=row.source,
+            origin=row.origin,
+            revision=row.revision,
+            plan_revision=row.plan_revision,
+            deleted=row.deleted,
+            create_time=row.create_time,
+        )
+        for row in rows
+    }
