@@ -114,12 +114,12 @@ class World:
         self.objects.put(keys.image_key(digest), content.encode())
         return digest
 
-    def start_import(self, catalog: str, rows: Iterable[Mapping[str, Any]]) -> str:
-        """Accepts an import of wire rows; returns the operation's id."""
+    def start_import(self, catalog: str, rows: Iterable[Mapping[str, Any]], **rules: Any) -> str:
+        """Accepts an import of wire rows; returns the operation's id. `rules`: of ImportRules."""
         lines = [json.dumps({"row": number, **row}) for number, row in enumerate(rows, 1)]
         key = keys.manifest_key(catalog, f"m{self.random.getrandbits(60)}")
         self.objects.put(key, "\n".join(lines).encode())
-        return self.accept(OperationKind.IMPORT, catalog, {"manifest": key})
+        return self.accept(OperationKind.IMPORT, catalog, {"manifest": key, **rules})
 
     def accept(self, kind: OperationKind, catalog: str, request: Mapping[str, Any]) -> str:
         with self.records.begin(write=True) as tx:

@@ -13,7 +13,8 @@ EXIT_ERROR, EXIT_USAGE, EXIT_NOT_FOUND, EXIT_REJECTED, EXIT_UNAVAILABLE = 1, 2, 
 EXIT_INTERRUPTED = 130
 _EPILOG = (
     "Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 import finished with rejected "
-    "rows (with --fail-on-rejected), 5 server not reachable, 130 interrupted."
+    "rows (with --fail-on-rejected), 5 server not reachable, 6 import done but --prune removed "
+    "nothing, 130 interrupted."
 )
 # Rich is left out of the help: loading it takes longer than printing the page.
 app = typer.Typer(

@@ -85,6 +85,12 @@ class Import:
         try:
             self._client.get_catalog(self._catalog)
         except NotFound:
+            if self._rules.validate_only:
+                raise NotFound(
+                    f"{self._catalog} does not exist, and a dry run makes none: "
+                    f"shelflens catalogs create {self._catalog.removeprefix('catalogs/')}",
+                    reason="CATALOG_NOT_FOUND",
+                ) from None
             try:
                 made = self._client.create_catalog(self._catalog)
             except AlreadyExists:  # someone else was quicker
