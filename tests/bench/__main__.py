@@ -14,6 +14,7 @@ from tests.bench.grocery_recall import grocery_recall
 from tests.bench.import_ratio import import_ratio
 from tests.bench.machine import describe_machine, load
 from tests.bench.manifest_memory import manifest_memory
+from tests.bench.repeated_imports import reimport, rows
 from tests.bench.report import Measured, record
 from tests.bench.search_at_100k import search_at_100k
 from tests.bench.search_overhead import search_overhead
@@ -24,6 +25,8 @@ Benchmark = Callable[[Path | None], Iterator[Outcome]]
 BENCHMARKS: dict[str, Benchmark] = {
     "import-ratio": import_ratio,
     "search-overhead": search_overhead,
+    "reimport": reimport,
+    "rows": rows,
     "freshness": freshness,
     "search-under-import": search_under_import,
     "serve-ready": serve_ready,
