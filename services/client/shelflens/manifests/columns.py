@@ -73,9 +73,9 @@ class ColumnMap:
         """
         by_key: dict[str, str] = {}
         for column in columns:
-            by_key.setdefault(_key(column), column)
+            by_key.setdefault(column_key(column), column)
         bound = {
-            name: tuple(self._mapped(each, columns, by_key) for each in names)
+            name: tuple(self.mapped(each, columns, by_key) for each in names)
             for name, names in self.chosen.items()
             if names
         }
@@ -98,8 +98,9 @@ class ColumnMap:
         return Binding(bound, tuple(each for each in columns if each not in used))
 
     @staticmethod
-    def _mapped(name: str, columns: Sequence[str], by_key: Mapping[str, str]) -> str:
-        column = name if name in columns else by_key.get(_key(name))
+    def mapped(name: str, columns: Sequence[str], by_key: Mapping[str, str]) -> str:
+        """The column that a user's name means. Raises InvalidManifest (COLUMN_MISSING)."""
+        column = name if name in columns else by_key.get(column_key(name))
         if column is None:
             raise InvalidManifest(
                 f"there is no column '{name}'; the columns are: {', '.join(columns)[:500]}",
@@ -112,5 +113,6 @@ def _suggested(name: str, free: Mapping[str, str]) -> str | None:
     return next((free[each] for each in (name, *_SYNONYMS.get(name, ())) if each in free), None)
 
 
-def _key(column: str) -> str:
+def column_key(column: str) -> str:
+    """What names of columns are compared by: case, spaces, hyphens and underscores are alike."""
     return "_".join(column.strip().casefold().replace("-", " ").split())

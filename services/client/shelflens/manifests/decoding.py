@@ -1,4 +1,4 @@
-"""Text files of unknown encoding: UTF-8 or UTF-16, else Latin-1, read line by line."""
+"""Text files of unknown encoding: UTF-8 or UTF-16, else Windows-1252, read line by line."""
 
 import codecs
 import io
@@ -48,14 +48,22 @@ def guess_encoding(file: BinaryIO) -> Encoding:
     for mark, name in _BOMS:
         if start.startswith(mark):
             return Encoding(name)
-    # ASCII in UTF-16 without a mark: every other byte is zero.
-    for name, zeros in (("utf-16-le", start[1::2]), ("utf-16-be", start[0::2])):
-        if len(zeros) > 1 and zeros.count(0) > 0.8 * len(zeros):
-            return Encoding(name, f"{name.upper()} without a byte order mark")
+    # The first line names the columns: it is ASCII more often than the texts below it.
+    if name := _unmarked_utf16(start) or _unmarked_utf16(start.partition(b"\n")[0]):
+        return Encoding(name, f"{name.upper()} without a byte order mark")
     try:
         return _utf8_or_latin1(file)
     finally:
         file.seek(0)
+
+
+def _unmarked_utf16(start: bytes) -> str:
+    """ASCII in UTF-16 has a zero in every other byte, and only there."""
+    even, odd = start[0::2], start[1::2]
+    for name, zeros, others in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
+        if len(odd) > 1 and zeros.count(0) > 0.8 * len(zeros) and others.count(0) < 0.2 * len(odd):
+            return name
+    return ""
 
 
 def _utf8_or_latin1(file: BinaryIO) -> Encoding:
@@ -69,7 +77,8 @@ def _utf8_or_latin1(file: BinaryIO) -> Encoding:
         bad = sum("\udc80" <= char <= "\udcff" for char in text)
         good = sum(char > "\x7f" for char in text) - bad
         if bad > good:
-            return Encoding("latin-1", "not UTF-8: read as Latin-1 (ISO 8859-1)")
+            # Latin-1 with printable signs where that has control characters.
+            return Encoding("cp1252", "not UTF-8: read as Windows-1252 (Latin-1)")
         if bad:
             return Encoding("utf-8", "UTF-8 with damaged bytes: rows that have some are rejected")
     return Encoding("utf-8")
@@ -89,15 +98,23 @@ class TextFile:
         self._text = io.TextIOWrapper(
             self._raw, encoding=self.encoding.name, errors=_MARK, newline=newline
         )
+        self.last_line: str | None = ""
+
+    @property
+    def notes(self) -> list[str]:
+        """What was guessed, for people."""
+        return [f"encoding: {self.encoding.note}"] if self.encoding.note else []
 
     def lines(self) -> Iterator[str | None]:
         """Lines with their ends; None for one longer than 16 Mi characters, which is skipped."""
         while line := self._text.readline(MAX_LINE):
             if len(line) < MAX_LINE or line.endswith("\n"):
+                self.last_line = line
                 yield line
                 continue
             while line and not line.endswith(("\n", "\r")):
                 line = self._text.readline(MAX_LINE)
+            self.last_line = line or None
             yield None
 
     def position(self) -> float:
@@ -107,3 +124,16 @@ class TextFile:
     def close(self) -> None:
         """Closes the file."""
         self._text.close()
+
+
+def is_cut_off(file: TextFile, broken: bool) -> bool:
+    """Whether a file that was read to its end has a last line without line end that is no row.
+
+    `broken`: whether that line is no row as it stands.
+    """
+    last = file.last_line
+    if last is None:
+        return True
+    if not last or last.endswith(("\n", "\r")):
+        return False
+    return broken or "\ud800" <= last[-1] <= "\udfff"

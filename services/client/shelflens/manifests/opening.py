@@ -3,12 +3,18 @@
 from pathlib import Path
 
 from shelflens.errors import InvalidManifest
+from shelflens.manifests import choosing
 from shelflens.manifests.columns import ColumnMap
-from shelflens.manifests.delimited import DelimitedRows
-from shelflens.manifests.directory import DirectoryRows
-from shelflens.manifests.json_lines import JsonLinesRows
-from shelflens.manifests.parquet import ParquetRows
+from shelflens.manifests.delimited import DelimitedRecords
+from shelflens.manifests.directory import DirectoryRecords
+from shelflens.manifests.json_lines import JsonLinesRecords
+from shelflens.manifests.parquet import ParquetRecords
+from shelflens.manifests.preset_binding import bind
+from shelflens.manifests.preset_rows import PresetMaker
+from shelflens.manifests.reading import ManifestRows, PlainMaker
+from shelflens.manifests.records import Records
 from shelflens.manifests.rows import Rows
+from shelflens.manifests.xml_items import XmlRecords
 
 _BY_EXTENSION = {
     ".csv": "csv",
@@ -19,33 +25,75 @@ _BY_EXTENSION = {
     ".json": "jsonl",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".xml": "xml",
+    ".rss": "xml",
+    ".atom": "xml",
 }
 
 
-def open_manifest(source: Path, columns: ColumnMap | None = None, *, separator: str = "|") -> Rows:
-    """The rows of a manifest file or of a directory of images.
+def open_manifest(
+    source: Path,
+    columns: ColumnMap | None = None,
+    *,
+    separator: str = "|",
+    preset: str | Path | None = None,
+    split: str | None = None,
+) -> Rows:
+    """The rows of a manifest file or of a directory.
 
-    `separator` parts several images, labels or categories in one cell. Raises InvalidManifest for
-    what cannot be read at all (MANIFEST_NOT_FOUND, MANIFEST_UNREADABLE and more).
+    `separator` parts several images, labels or categories in one cell. `preset` is the name of a
+    built-in preset, a YAML file, or "none"; without it a preset is used where the source looks
+    like one, and a note says so. `split` is the part of a data set to read.
+
+    Raises InvalidManifest for what cannot be read at all (MANIFEST_NOT_FOUND, MANIFEST_UNREADABLE
+    and more) and InvalidArgument for presets and splits that do not exist or do not fit.
     """
     columns = columns or ColumnMap()
     if source.is_dir():
+        return _open_directory(source, columns, separator, preset, split)
+    records = open_records(source)
+    choice = choosing.choose_for_file(preset, records.columns)
+    part = choosing.part_of_file(choice.preset, source, split)
+    if choice.preset is None:
+        return ManifestRows(records, PlainMaker(columns.bind(records.columns), separator))
+    bound = bind(choice.preset, part, records.columns, records.open_ended, columns)
+    return ManifestRows(records, PresetMaker(bound, separator), notes=choice.notes)
+
+
+def _open_directory(
+    folder: Path, columns: ColumnMap, separator: str, preset: str | Path | None, split: str | None
+) -> Rows:
+    chosen, notes = choosing.choose_for_directory(preset, folder)
+    part = choosing.part_of_directory(chosen, folder, split)
+    records: Records
+    if part.files:
         if columns.chosen:
             raise InvalidManifest("a directory of images has no columns to map")
-        return DirectoryRows(source)
+        notes = notes or (f"read as {chosen.title}",)
+        records = DirectoryRecords(folder, choosing.patterns(chosen, part))
+    else:
+        records = open_records(folder / part.manifest)
+    bound = bind(chosen, part, records.columns, records.open_ended, columns)
+    return ManifestRows(records, PresetMaker(bound, separator), folder=folder, notes=notes)
+
+
+def open_records(source: Path) -> Records:
+    """The records of a file. Raises InvalidManifest."""
     if not source.exists():
         raise InvalidManifest(f"{source} does not exist", reason="MANIFEST_NOT_FOUND")
     if not source.is_file():
         raise InvalidManifest(f"{source} is neither a file nor a directory")
     match _BY_EXTENSION.get(source.suffix.lower()) or _guess(source):
         case "parquet":
-            return ParquetRows(source, columns, separator)
+            return ParquetRecords(source)
         case "jsonl":
-            return JsonLinesRows(source, columns, separator)
+            return JsonLinesRecords(source)
+        case "xml":
+            return XmlRecords(source)
         case "tsv":
-            return DelimitedRows(source, columns, separator, delimiter="\t")
+            return DelimitedRecords(source, delimiter="\t")
         case _:
-            return DelimitedRows(source, columns, separator)
+            return DelimitedRecords(source)
 
 
 def _guess(source: Path) -> str:
@@ -56,4 +104,7 @@ def _guess(source: Path) -> str:
         raise InvalidManifest(f"{source}: {error.strerror or error}") from None
     if start.startswith(b"PAR1"):
         return "parquet"
-    return "jsonl" if start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{") else "csv"
+    text = start.lstrip(b"\xef\xbb\xbf \r\n\t")
+    if text.startswith(b"{"):
+        return "jsonl"
+    return "xml" if text.startswith((b"<?xml", b"<rss", b"<feed")) else "csv"

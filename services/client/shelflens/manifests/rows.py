@@ -1,7 +1,8 @@
 """A row of a manifest as it was read, whatever the format."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -12,11 +13,15 @@ _SHOWN = 200
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a row could not be read: UPPER_SNAKE reason, column, and what was found there."""
+    """Why a row could not be read: UPPER_SNAKE reason, column, and what was found there.
+
+    `known` are the columns that could be read all the same: they may tell the row's SKU.
+    """
 
     reason: str
     field: str = ""
     value: str = ""
+    known: Mapping[str, object] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", self.value[:_SHOWN])
@@ -33,7 +38,7 @@ class SourceRow:
     """
 
     row: int
-    fields: dict[str, object] = field(default_factory=dict)
+    fields: dict[str, object] = dataclasses.field(default_factory=dict)
     images: list[str] | None = None
     problem: Problem | None = None
 
@@ -61,6 +66,14 @@ class Rows(Protocol):
 
     def position(self) -> float:
         """How much has been read, 0 to 1."""
+
+    def complete(self) -> bool:
+        """Whether the source ended where a source of its kind ends.
+
+        False before it was read to the end, and where it visibly breaks off: in the middle of a
+        quote, of a JSON object or an XML element, or in a last line without line end that is no
+        row. A source cut exactly between two rows cannot be told from a shorter one.
+        """
 
     @property
     def folder(self) -> Path:

@@ -8,10 +8,12 @@ from shelflens.manifests.rows import SourceRow
 
 
 class ImageEntry(TypedDict, total=False):
-    """An image of a row: `source` with either its `sha256`, or `error` and `message`."""
+    """An image of a row: `source` with one of `sha256`, `url` and `object`, or why none."""
 
     source: str
     sha256: str
+    url: str
+    object: str
     error: str
     message: str
 
