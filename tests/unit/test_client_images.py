@@ -60,7 +60,7 @@ def test_what_is_not_there_is_not_found(root: Path, reference: str) -> None:
     assert reason(root, reference) == "IMAGE_NOT_FOUND"
 
 
-def test_folders_pipes_empty_and_huge_files_and_addresses_are_refused(root: Path) -> None:
+def test_folders_pipes_empty_and_huge_files_are_refused(root: Path) -> None:
     os.mkfifo(root / "pipe.jpg")
     (root / "empty.jpg").touch()
     with (root / "huge.jpg").open("wb") as file:
@@ -70,7 +70,6 @@ def test_folders_pipes_empty_and_huge_files_and_addresses_are_refused(root: Path
     assert reason(root, "pipe.jpg") == "IMAGE_NOT_A_FILE"
     assert reason(root, "empty.jpg") == "IMAGE_EMPTY"
     assert reason(root, "huge.jpg") == "IMAGE_TOO_LARGE"
-    assert reason(root, "https://example.com/a.jpg") == "IMAGE_URL_UNSUPPORTED"
 
 
 def test_a_hash_is_made_once_and_again_when_the_file_changed(root: Path) -> None:

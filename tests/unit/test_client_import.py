@@ -157,7 +157,7 @@ def test_without_waiting_the_running_operation_is_returned(
 def test_an_upload_survives_a_server_that_is_away(
     client: Client, server: MemoryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shelflens.importing.uploads._PAUSES_S", (0.01, 0.01, 0.01))
+    monkeypatch.setattr("shelflens.importing.contents._PAUSES_S", (0.01, 0.01, 0.01))
     client.create_catalog("shop")
 
     def go_down(progress: Progress) -> None:

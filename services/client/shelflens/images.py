@@ -8,15 +8,19 @@ import os
 import stat
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Protocol
 
 from shelflens.errors import InvalidArgument, NotFound
 
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 MAX_PHOTO_BYTES = 7 * 1024 * 1024
 _READ_BYTES = 1 << 20
+FORMAT_HEAD = 64  # bytes that `image_format` looks at
+_AVIF_BRANDS = {b"avif", b"avis"}
 
 
 class ImageProblem(Exception):
@@ -26,6 +30,23 @@ class ImageProblem(Exception):
         super().__init__(message)
         self.reason = reason
         self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Bytes of one image. `read` gives them in pieces of at most 1 MiB, and raises OSError and
+    ImageProblem; it is None where they need not be sent (any more).
+    """
+
+    sha256: str
+    read: Callable[[], Iterator[bytes]] | None
+
+
+class ImageSource(Protocol):
+    """Where references of a manifest lead. Safe for many threads."""
+
+    def find(self, reference: str) -> Content:
+        """The image behind `reference`. Raises ImageProblem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +69,16 @@ class ImageFolder:
     def find(self, reference: str) -> LocalImage:
         """The file behind `reference`.
 
-        Raises ImageProblem: IMAGE_URL_UNSUPPORTED, IMAGE_OUTSIDE_ROOT, IMAGE_NOT_FOUND,
-        IMAGE_NOT_A_FILE, IMAGE_EMPTY, IMAGE_TOO_LARGE.
+        Raises ImageProblem: IMAGE_OUTSIDE_ROOT, IMAGE_NOT_FOUND, IMAGE_NOT_A_FILE, IMAGE_EMPTY,
+        IMAGE_TOO_LARGE.
         """
-        if reference.startswith(("http://", "https://")):
-            raise ImageProblem(
-                "IMAGE_URL_UNSUPPORTED", "images are read from files; download it first"
-            )
         try:
             path, found = self._locate(reference)
         except (OSError, ValueError):  # ValueError: a name that no file system takes
             raise ImageProblem("IMAGE_NOT_FOUND", f"no such file below {self._root}") from None
         if not stat.S_ISREG(found.st_mode):
             raise ImageProblem("IMAGE_NOT_A_FILE", "it is not a regular file")
-        if found.st_size == 0:
-            raise ImageProblem("IMAGE_EMPTY", "the file is empty")
-        if found.st_size > MAX_IMAGE_BYTES:
-            raise ImageProblem(
-                "IMAGE_TOO_LARGE", f"{found.st_size} bytes; at most {MAX_IMAGE_BYTES}"
-            )
+        check_size(found.st_size)
         return LocalImage(path, found.st_size, found.st_mtime_ns)
 
     def _locate(self, reference: str) -> tuple[str, os.stat_result]:
@@ -110,6 +122,61 @@ class HashCache:
             if len(self._known) > self._capacity:
                 self._known.popitem(last=False)
         return digest.hexdigest()
+
+
+class FolderImages:
+    """The images below one folder. With `look_inside`, their format is checked by first bytes."""
+
+    def __init__(self, folder: ImageFolder, *, look_inside: bool = False) -> None:
+        self._folder = folder
+        self._hashes = HashCache()
+        self._look_inside = look_inside
+
+    def find(self, reference: str) -> Content:
+        """As `ImageFolder.find`; raises also IMAGE_UNREADABLE, IMAGE_FORMAT_UNSUPPORTED."""
+        image = self._folder.find(reference)
+        if self._look_inside:
+            try:
+                with open(image.path, "rb", buffering=0) as file:
+                    check_format(file.read(FORMAT_HEAD))
+            except OSError as error:
+                raise ImageProblem("IMAGE_UNREADABLE", error.strerror or str(error)) from None
+        return Content(self._hashes.sha256(image), partial(_pieces, image))
+
+
+def check_size(size: int) -> None:
+    """Raises ImageProblem (IMAGE_EMPTY, IMAGE_TOO_LARGE)."""
+    if size == 0:
+        raise ImageProblem("IMAGE_EMPTY", "the file is empty")
+    if size > MAX_IMAGE_BYTES:
+        raise ImageProblem("IMAGE_TOO_LARGE", f"{size} bytes; at most {MAX_IMAGE_BYTES}")
+
+
+def check_format(head: bytes) -> None:
+    """Raises ImageProblem (IMAGE_FORMAT_UNSUPPORTED) by the first 64 bytes of a file."""
+    if not image_format(head):
+        raise ImageProblem("IMAGE_FORMAT_UNSUPPORTED", "use JPEG, PNG, WebP or AVIF")
+
+
+def image_format(head: bytes) -> str:
+    """jpeg, png, webp or avif, told by the first 64 bytes; empty for anything else."""
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if head[4:8] == b"ftyp":  # its length, the main brand, a version, further brands
+        box = head[: max(16, int.from_bytes(head[:4], "big"))]
+        brands = {box[8:12], *(box[at : at + 4] for at in range(16, len(box), 4))}
+        return "avif" if brands & _AVIF_BRANDS else ""
+    return ""
+
+
+def _pieces(image: LocalImage) -> Iterator[bytes]:
+    with open(image.path, "rb", buffering=0) as file:
+        while piece := file.read(min(_READ_BYTES, image.size + 1)):
+            yield piece
 
 
 def read_upload(photo: bytes | str | Path, limit: int = MAX_IMAGE_BYTES) -> bytes:

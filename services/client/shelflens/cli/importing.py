@@ -14,7 +14,10 @@ def import_command(
     context: typer.Context,
     catalog: Catalog,
     source: Annotated[
-        Path, typer.Argument(help="CSV, TSV, JSON Lines, Parquet, or a directory of images.")
+        Path,
+        typer.Argument(
+            help="CSV, TSV, JSON Lines, Parquet or XML, an archive, or a directory of images."
+        ),
     ],
     mapping: Annotated[
         list[str] | None,
@@ -24,9 +27,35 @@ def import_command(
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option(metavar="ROOT", help="Where image paths start; the manifest's folder."),
+        typer.Option(
+            metavar="ROOT",
+            help="Where image paths start, a folder or an archive; the manifest's folder.",
+        ),
     ] = None,
     separator: Annotated[str, typer.Option(help="Between several values in one cell.")] = "|",
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="What the columns mean: see `shelflens presets list`, or a YAML file of your own; "
+            "none for none. Told by the columns unless given.",
+            show_default=False,
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Part of a data set: train, val, test.", show_default=False
+        ),
+    ] = None,
+    manifest: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MEMBER",
+            help="Which file of an archive is the manifest, where that cannot be told.",
+            show_default=False,
+        ),
+    ] = None,
     prune: Annotated[
         bool,
         typer.Option("--prune", help="Full feed: remove products that it no longer lists."),
@@ -66,6 +95,9 @@ def import_command(
             mapping=mapping or (),
             root=images,
             separator=separator,
+            preset=preset,
+            split=split,
+            member=manifest,
             prune=prune,
             max_removals=None if max_removals is None else _share(max_removals),
             validate_only=dry_run,

@@ -18,7 +18,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What one batch gave: its manifest lines, and figures for the progress."""
+    """What one batch gave: its manifest lines, and figures for the progress.
+
+    `position` is None where nobody knows how much follows.
+    """
 
     lines: bytes
     rows: int
@@ -26,7 +29,7 @@ class Finished:
     images: int
     uploaded_images: int
     uploaded_bytes: int
-    position: float
+    position: float | None
 
 
 def cut(rows: Iterable[SourceRow], position: Callable[[], float]) -> Iterator[Batch]:

@@ -2,7 +2,7 @@
 
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Unpack
@@ -10,13 +10,14 @@ from typing import IO, TYPE_CHECKING, Unpack
 from shelflens.calls import images as calls
 from shelflens.calls.call import PIECE
 from shelflens.errors import AlreadyExists, Cancelled, NotFound
-from shelflens.images import ImageFolder
 from shelflens.importing.batches import Finished, cut
+from shelflens.importing.contents import ContentUploader, persist
 from shelflens.importing.in_order import in_order
 from shelflens.importing.options import ImportOptions, Rules
 from shelflens.importing.progress import OnNote, OnProgress, Progress
-from shelflens.importing.uploads import BatchUploader, persist
-from shelflens.manifests import ColumnMap, open_manifest
+from shelflens.importing.sources import open_source
+from shelflens.importing.uploads import BatchUploader
+from shelflens.manifests import ColumnMap, Rows, open_manifest
 from shelflens.names import catalog_name
 from shelflens.v1.catalogs_pb2 import UploadManifestRequest
 from shelflens.values import Operation
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _THREADS = 3  # two cores: one sends, one hashes, one waits for an answer
 _AHEAD = 6
+_AHEAD_SHARE = 0.95  # of the progress, where images are sent before the rows
 
 
 class Import:
@@ -46,16 +48,31 @@ class Import:
     ) -> None:
         self._client = client
         self._catalog = catalog_name(catalog)
-        self._source = Path(source)
+        whole = Path(source).resolve()
+        self._name = whole.name if whole.exists() else Path(source).name  # /dev/stdin leads nowhere
         self._rules = Rules.of(options)
-        columns = ColumnMap.parse(options.get("mapping", ()))
-        self._manifest = open_manifest(
-            self._source, columns, separator=options.get("separator", "|")
-        )
-        self._folder = ImageFolder(options.get("root") or self._manifest.folder)
         self._on_progress = on_progress
         self._on_note = on_note
         self._stop = threading.Event()
+        columns = ColumnMap.parse(options.get("mapping", ()))
+
+        def open_rows(path: Path) -> Rows:
+            return open_manifest(
+                path,
+                columns,
+                separator=options.get("separator", "|"),
+                preset=options.get("preset"),
+                split=options.get("split"),
+            )
+
+        self._source = open_source(
+            Path(source),
+            open_rows,
+            self._stop,
+            root=options.get("root") or None,
+            member=options.get("member"),
+            validate_only=self._rules.validate_only,
+        )
         self._so_far = Progress(phase="upload", fraction=None, rows=0, rejected=0)
 
     def stop(self) -> None:
@@ -64,22 +81,30 @@ class Import:
 
     def upload_and_start(self) -> Operation:
         """Raises InvalidManifest and whatever the calls raise. Bad rows raise nothing."""
-        for note in self._manifest.notes:
-            self._on_note(note)
-        self._make_catalog()
-        with tempfile.TemporaryFile(prefix="shelflens-manifest-") as lines:
-            self._write_lines(lines)
-            manifest = persist(lambda: self._upload_manifest(lines), self._stop)
+        with closing(self._source):
+            self._source.prepare()
+            if not self._source.is_sent_ahead:
+                self._say(self._source.notes())
+            self._make_catalog()
+            with tempfile.TemporaryFile(prefix="shelflens-manifest-") as lines:
+                self._send_ahead()
+                self._write_lines(lines)
+                manifest = persist(lambda: self._upload_manifest(lines), self._stop)
         start = calls.import_manifest(
             self._catalog,
             manifest,
-            display_name=self._source.resolve().name,
+            display_name=self._name,
             rules=self._rules,
-            row_count=self._so_far.rows,
+            # A source that breaks off has an unknown number of rows: nothing is pruned by it.
+            row_count=self._so_far.rows if self._source.rows.complete() else 0,
         )
         operation = persist(lambda: self._client.run(start), self._stop)
         self._on_progress(Progress.of_operation(operation))
         return operation
+
+    def _say(self, notes: Iterable[str]) -> None:
+        for note in notes:
+            self._on_note(note)
 
     def _make_catalog(self) -> None:
         try:
@@ -97,29 +122,54 @@ class Import:
                 return
             self._on_note(f"made {made.name}")
 
+    def _send_ahead(self) -> None:
+        if not self._source.is_sent_ahead:
+            return
+        contents = ContentUploader(
+            self._client, self._catalog, self._stop, validate_only=self._rules.validate_only
+        )
+        with closing(self._source.send_ahead(contents)) as finished:
+            for each in finished:
+                self._check_stop()
+                share = None if each.position is None else each.position * _AHEAD_SHARE
+                self._count(each, share, each.images)
+        self._check_stop()
+        self._say(self._source.notes())
+
     def _write_lines(self, lines: IO[bytes]) -> None:
-        batches = cut(self._manifest, self._manifest.position)
-        upload = BatchUploader(self._client, self._catalog, self._folder, self._stop)
+        rows = self._source.rows
+        upload = BatchUploader(
+            self._client,
+            self._catalog,
+            self._source.images,
+            self._stop,
+            validate_only=self._rules.validate_only,
+        )
+        batches = cut(rows, rows.position)
         finished = in_order(upload, batches, threads=_THREADS, ahead=_AHEAD, stop=self._stop)
+        before = _AHEAD_SHARE if self._source.is_sent_ahead else 0.0
         with closing(finished):
             for each in finished:
                 if self._stop.is_set():
                     break
                 lines.write(each.lines)
-                self._count(each)
+                images = 0 if self._source.is_sent_ahead else each.images
+                self._count(each, before + (1 - before) * (each.position or 0.0), images)
+        self._check_stop()
+        self._say(self._source.closing_notes())
+
+    def _check_stop(self) -> None:
         if self._stop.is_set():
             raise Cancelled("the upload was stopped; no import was started")
-        for note in self._manifest.closing_notes():
-            self._on_note(note)
 
-    def _count(self, batch: Finished) -> None:
+    def _count(self, batch: Finished, fraction: float | None, images: int) -> None:
         so_far = self._so_far
         self._so_far = Progress(
             phase="upload",
-            fraction=batch.position,
+            fraction=fraction,
             rows=so_far.rows + batch.rows,
             rejected=so_far.rejected + batch.problems,
-            images=so_far.images + batch.images,
+            images=so_far.images + images,
             uploaded_images=so_far.uploaded_images + batch.uploaded_images,
             uploaded_bytes=so_far.uploaded_bytes + batch.uploaded_bytes,
         )
