@@ -166,19 +166,31 @@ class ManifestCut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardIngested:
-    """Outcome of IngestShard: counts of rows; the rows are in the two files."""
+    """Outcome of IngestShard: counts of rows; the rows are in the two files.
+
+    `report_lines` counts the lines of the second file: also rows that were accepted may have some.
+    `images_fetched` counts addresses whose image was downloaded, `images_unchanged` those whose
+    image was stored already.
+    """
 
     rows_read: int
     accepted: int
     rejected: int
+    report_lines: int = 0
+    images_fetched: int = 0
+    images_unchanged: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardEmbedded:
-    """Outcome of EmbedShard. Row i of the file is sha256s[i]; `refused` holds (sha256, reason)."""
+    """Outcome of EmbedShard. Row i of the file is sha256s[i]; `refused` holds (sha256, reason).
+
+    `picture_hashes` (near_duplicates) is parallel to `sha256s`, or empty: then nothing is folded.
+    """
 
     sha256s: tuple[str, ...]
     refused: tuple[tuple[str, str], ...]
+    picture_hashes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

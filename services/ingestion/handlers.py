@@ -1,14 +1,15 @@
 """Use cases of the ingestion worker: cut a manifest, check a shard of rows."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
-from services.core.domain.errors import DataLoss, InvalidArgument, NotFound
-from services.core.domain.keys import image_key
-from services.core.domain.names import check_digest
+from services.core.domain.errors import DataLoss, NotFound
 from services.core.messages import IngestManifest, IngestShard, ManifestCut, ShardIngested
 from services.core.ports import ObjectStore
 from services.core.shard_files import AcceptedRow, RejectedRow, write_accepted, write_rejected
+from services.ingestion.fetching.fetcher import Fetcher
+from services.ingestion.image_sources import ImageSources, StoredImages, UnseenImages
 from services.ingestion.manifest_cutter import Bounds, ManifestCutter, lines_of
 from services.ingestion.row_checks import check_line
 
@@ -21,6 +22,7 @@ class Ingestor:
 
     `shard_rows` and `shard_bytes` bound a shard. One cut ends after `cut_seconds` or `cut_shards`
     and leaves a cursor. Rows of more than `longest_line` bytes are rejected without being loaded.
+    Without a `fetcher`, images at addresses are refused.
     """
 
     def __init__(
@@ -28,6 +30,7 @@ class Ingestor:
         objects: ObjectStore,
         shard_rows: int = 256,
         *,
+        fetcher: Fetcher | None = None,
         shard_bytes: int = 16 * MIB,
         longest_line: int = 4 * MIB,
         cut_seconds: float = 300.0,
@@ -36,6 +39,7 @@ class Ingestor:
     ) -> None:
         self._objects = objects
         self._shard_rows = shard_rows
+        self._fetcher = fetcher
         self._shard_bytes = shard_bytes
         self._longest_line = longest_line
         self._cut_seconds = cut_seconds
@@ -64,28 +68,40 @@ class Ingestor:
     def ingest_shard(self, message: IngestShard) -> ShardIngested:
         """Checks every row of the shard; writes the two files. Raises NotFound, DataLoss.
 
-        A bad row never fails its neighbours: rows_read = accepted + rejected.
+        A bad row never fails its neighbours: rows_read = accepted + rejected. With `validate_only`,
+        images are taken as they are named: those without a hash have an empty one.
         """
+        lines = list(lines_of(self._pieces(message), self._longest_line))
+        if message.validate_only:
+            return self._check(message, lines, self._unseen())
+        images = StoredImages(self._objects, self._fetcher)
+        images.fetch_ahead(lines)
+        outcome = self._check(message, lines, images)
+        counts = images.counts
+        return replace(outcome, images_fetched=counts.fetched, images_unchanged=counts.unchanged)
+
+    def _check(
+        self, message: IngestShard, lines: Sequence[bytes | None], images: ImageSources
+    ) -> ShardIngested:
         accepted: list[AcceptedRow] = []
         rejected: list[RejectedRow] = []
-        verdicts: dict[str, str] = {}
-
-        def against(sha256: str) -> str:
-            reason = verdicts.get(sha256)
-            if reason is None:
-                reason = verdicts[sha256] = self._against_image(sha256)
-            return reason
-
-        rows = 0
-        for line in lines_of(self._pieces(message), self._longest_line):
-            checked = check_line(line, message.first_row + rows, against)
+        for number, line in enumerate(lines, message.first_row):
+            checked = check_line(line, number, images)
             rejected += checked.rejected
             if checked.accepted is not None:
                 accepted.append(checked.accepted)
-            rows += 1
         self._objects.put(message.accepted, write_accepted(accepted))
         self._objects.put(message.rejected, write_rejected(rejected))
-        return ShardIngested(rows_read=rows, accepted=len(accepted), rejected=rows - len(accepted))
+        read = len(lines)
+        return ShardIngested(
+            rows_read=read,
+            accepted=len(accepted),
+            rejected=read - len(accepted),
+            report_lines=len(rejected),
+        )
+
+    def _unseen(self) -> UnseenImages:
+        return UnseenImages(self._fetcher.limits if self._fetcher is not None else None)
 
     def _find_shards(self, manifest: str, cursor: int, size: int) -> list[Bounds]:
         deadline = self._monotonic() + self._cut_seconds
@@ -100,14 +116,6 @@ class Ingestor:
             if self._monotonic() >= deadline and (found or cutter.rest):
                 return found or [rest for rest in (cutter.rest,) if rest]
         return found + [tail for tail in (cutter.tail,) if tail]
-
-    def _against_image(self, sha256: str) -> str:
-        """The reason why no row can use the image, empty for a stored one."""
-        try:
-            check_digest(sha256, "sha256")
-        except InvalidArgument as error:
-            return error.reason
-        return "IMAGE_MISSING" if self._objects.size(image_key(sha256)) is None else ""
 
     def _pieces(self, message: IngestShard) -> Iterator[bytes]:
         position, end = message.offset, message.offset + message.length

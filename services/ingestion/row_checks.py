@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 from services.core.domain.catalog import ProductFields
 from services.core.domain.errors import InvalidArgument
 from services.core.shard_files import AcceptedRow, RejectedRow
+from services.ingestion.image_sources import Found, ImageSources
 from services.ingestion.numbers import parse_number
 
 UNREADABLE = "ROW_UNREADABLE"
+# Field of a line about an image that could not be fetched and whose earlier copy stays in use.
+KEPT = "images.kept"
 _SHOWN = 200
 _LARGEST_ROW = 1 << 62
 _TEXTS = frozenset(("sku", "title", "description", "parent"))
 _REASON = re.compile(r"[A-Z][A-Z0-9_]{2,62}")
-
-Against = Callable[[str], str]
 
 
 class CheckedRow(NamedTuple):
@@ -26,11 +27,10 @@ class CheckedRow(NamedTuple):
     rejected: tuple[RejectedRow, ...] = ()
 
 
-def check_line(line: bytes | None, number: int, against: Against) -> CheckedRow:
+def check_line(line: bytes | None, number: int, sources: ImageSources) -> CheckedRow:
     """Checks one line; None stands for one that is too long. Raises nothing about the line.
 
-    `number` is the row's number where the line has none of its own. `against` has the reason
-    against the image with a given hash, which may be any text, or an empty one.
+    `number` is the row's number where the line has none of its own.
     """
     if line is None:
         return _rejected(number, "ROW_TOO_LONG", "row", "")
@@ -54,15 +54,19 @@ def check_line(line: bytes | None, number: int, against: Against) -> CheckedRow:
     given = tuple(fields)
     if "images" not in row:
         return CheckedRow(AcceptedRow(number, fields, given, (), ()))
-    stored, refused = _images(row["images"], against)
+    usable, refused = _images(row["images"], sources)
     lines = tuple(
-        RejectedRow(number, reason, "images", _shown(value), product.sku, not stored and at == 0)
-        for at, (reason, value) in enumerate(refused)
+        RejectedRow(number, reason, field, _shown(value), product.sku, not usable and at == 0)
+        for at, (reason, field, value) in enumerate(refused)
     )
-    if not stored:
+    if not usable:
         return CheckedRow(None, lines)
     accepted = AcceptedRow(
-        number, fields, (*given, "images"), tuple(stored), tuple(stored.values())
+        number,
+        fields,
+        (*given, "images"),
+        tuple(sha256 for sha256, _ in usable),
+        tuple(source for _, source in usable),
     )
     return CheckedRow(accepted, lines)
 
@@ -147,35 +151,42 @@ _CONVERTERS: dict[str, Callable[[str, Any], Any]] = {
 }
 
 
-def _images(entries: Any, against: Against) -> tuple[dict[str, str], list[tuple[str, Any]]]:
-    """Source by hash of the usable images, and (reason, value) of the others."""
+def _images(
+    entries: Any, sources: ImageSources
+) -> tuple[list[tuple[str, str]], list[tuple[str, str, Any]]]:
+    """(hash, source) of the usable images, (reason, field, value) of what the report must say."""
     if not isinstance(entries, list):
-        return {}, [(UNREADABLE, entries)]
+        return [], [(UNREADABLE, "images", entries)]
     if not entries:
-        return {}, [("NO_IMAGE", "")]
-    stored: dict[str, str] = {}
-    refused: list[tuple[str, Any]] = []
+        return [], [("NO_IMAGE", "images", "")]
+    usable: dict[str, tuple[str, str]] = {}  # by what tells one image from another
+    refused: list[tuple[str, str, Any]] = []
     for entry in entries:
-        reason, source = _image(entry, against)
-        if reason:
-            refused.append((reason, source))
-        else:
-            stored.setdefault(entry["sha256"], _clean(source))
-    return stored, refused
+        found, source = _image(entry, sources)
+        if found.reason:
+            refused.append((found.reason, KEPT if found.sha256 else "images", source))
+        if found.usable:
+            usable.setdefault(found.sha256 or source, (found.sha256, _clean(source)))
+    return list(usable.values()), refused
 
 
-def _image(entry: Any, against: Against) -> tuple[str, Any]:
-    """The reason against an image, or an empty one, and its source."""
+def _image(entry: Any, sources: ImageSources) -> tuple[Found, Any]:
+    """What is known of an image, and its source."""
     if not isinstance(entry, dict):
-        return UNREADABLE, entry
+        return Found("", UNREADABLE), entry
     source = entry.get("source", "")
     if not isinstance(source, str):
-        return UNREADABLE, entry
+        return Found("", UNREADABLE), entry
     if "error" in entry:
-        return _reason(entry["error"]), source
+        return Found("", _reason(entry["error"])), source
     sha256 = entry.get("sha256")
-    reason = against(sha256 if isinstance(sha256, str) else "")
-    return reason, source or sha256
+    if isinstance(sha256, str):
+        return sources.stored(sha256), source or sha256
+    if isinstance(url := entry.get("url"), str):
+        return sources.at_url(url), source or url
+    if isinstance(key := entry.get("object"), str):
+        return sources.in_object(key), source or key
+    return sources.stored(""), source
 
 
 def _reported_problem(problem: Any, number: int, sku: Any) -> CheckedRow:

@@ -17,6 +17,7 @@ from services.embedding.handlers import BulkEmbedder, QueryEmbedder
 from services.gateway.service import Gateway, Ports
 from services.imaging.decode_pool import DecodePool
 from services.indexing.handlers import Indexer
+from services.ingestion.fetching.fetcher import open_fetcher
 from services.ingestion.handlers import Ingestor
 from services.local.data_directory import DataDirectory
 from services.local.models import load_models
@@ -38,7 +39,10 @@ class LocalSystem:
             clock, objects = SystemClock(), FileObjects(data.objects)
             records = open_sqlite(data.records)
             opened.callback(records.close)
-            decoders = DecodePool(settings.decoders or len(os.sched_getaffinity(0)))
+            decoders = DecodePool(
+                settings.decoders or len(os.sched_getaffinity(0)),
+                budget=settings.decoder_memory * 1_000_000,
+            )
             opened.callback(decoders.close)
             models = load_models(settings, records, clock)
             opened.callback(models.close)
@@ -54,16 +58,19 @@ class LocalSystem:
             coordinator.recover()
             bulk = BulkEmbedder(objects, decoders, models.host)
             opened.callback(bulk.close)
+            ca_file = str(settings.fetch_ca_file or "")
+            fetcher = open_fetcher(objects, settings.fetch_limits(), ca_file=ca_file)
             workers = Workers(
                 broker,
                 queue,
                 coordinator,
-                Ingestor(objects, settings.shard_rows),
+                Ingestor(objects, settings.shard_rows, fetcher=fetcher),
                 bulk,
                 Indexer(objects, vectors),
                 limits.tick,
             )
             opened.callback(workers.close)
+            opened.callback(fetcher.close)  # first, so that no worker waits for a slow host
             embedder = QueryEmbedder(decoders, models.host)
             self.gateway = Gateway(Ports(records, objects, vectors, queue, embedder, clock))
             self._opened = opened.pop_all()

@@ -47,7 +47,8 @@ class Workers:
         embed = embedding_tasks.handlers(embedder)
         plans = (
             _Plan("control", coordinator_tasks.QUEUES, coordinator_tasks.handlers(coordinator)),
-            _Plan("ingestion", ingestion_tasks.QUEUES, ingestion_tasks.handlers(ingestor)),
+            # Two at a time: one shard may wait for the images of a slow host.
+            _Plan("ingestion", ingestion_tasks.QUEUES, ingestion_tasks.handlers(ingestor), 2),
             # Two at a time: one shard is decoded while the last batches of another are embedded.
             _Plan("embedding-bulk", embedding_tasks.BULK_QUEUES, embed, threads=2),
             _Plan("embedding-single", embedding_tasks.SINGLE_QUEUES, embed),

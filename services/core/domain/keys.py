@@ -1,12 +1,39 @@
 """Where things lie in the object store: every key is made here."""
 
+import hashlib
+import re
+
+from services.core.domain.errors import InvalidArgument
 from services.core.domain.names import check_digest, check_id
+
+_INCOMING = re.compile(r"incoming(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]{1,255})+")
+_LONGEST = 512
 
 
 def image_key(sha256: str) -> str:
     """An image's bytes under their own SHA-256. Raises InvalidArgument (INVALID_DIGEST)."""
     check_digest(sha256, "sha256")
     return f"images/sha256/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+def incoming_key(key: str) -> str:
+    """Returns `key`, an object that somebody put there to be imported.
+
+    Raises InvalidArgument (OBJECT_KEY_INVALID) unless it lies below `incoming/`.
+    """
+    if len(key) > _LONGEST or not _INCOMING.fullmatch(key):
+        raise InvalidArgument.field(
+            "object",
+            f"{key[:80]!r} is no key below incoming/ of letters, digits and ._-/",
+            reason="OBJECT_KEY_INVALID",
+        )
+    return key
+
+
+def remembered_url_key(url: str) -> str:
+    """What is remembered about the image at an address."""
+    digest = hashlib.sha256(url.encode()).hexdigest()
+    return f"urls/sha256/{digest[:2]}/{digest[2:4]}/{digest}.json"
 
 
 def embeddings_key(model_digest: str, operation: str, sequence: int) -> str:
