@@ -21,10 +21,15 @@ from services.imaging.decoding import decode
 from services.imaging.limits import ImageLimits
 from services.imaging.resizing import INTERPOLATIONS, MAX_CROP, PixelRecipe, to_pixels
 
-REQUEST = struct.Struct("<IHHB")  # length of the bytes, resize, crop, index in INTERPOLATIONS
+# Length of the bytes, memory that their pixels take, resize, crop, index in INTERPOLATIONS.
+REQUEST = struct.Struct("<IQHHB")
 REPLY = struct.Struct("<BI")  # READY, PIXELS or REFUSED, and the length of what is in the slot
 READY, PIXELS, REFUSED = range(3)
 PIXEL_BYTES = MAX_CROP * MAX_CROP * 3
+# What an image may take besides its pixels: tables of the codecs, and copies of its bytes (one in
+# Python, one without metadata, one in a codec, one on the way).
+_OVERHEAD = 64 << 20
+_COPIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class ChildSettings:
     max_bytes: int
     max_pixels: int
     formats: tuple[str, ...]
+    max_ratio: int
 
 
 def main(arguments: list[str]) -> None:
@@ -47,13 +53,17 @@ def main(arguments: list[str]) -> None:
     settings = ChildSettings(**{**values, "formats": tuple(values["formats"])})
     die_with_parent(settings.parent)
     os.nice(settings.niceness)
-    _restrict(settings.memory_limit)
-    limits = ImageLimits(settings.max_bytes, settings.max_pixels, settings.formats)
     slot = mmap.mmap(settings.memory, settings.max_bytes + PIXEL_BYTES)
+    started_with = _restrict(settings.memory_limit)
+    limits = ImageLimits(
+        settings.max_bytes, settings.max_pixels, settings.formats, settings.max_ratio
+    )
     with socket.socket(fileno=settings.socket) as channel:
         channel.sendall(REPLY.pack(READY, 0))
         while request := channel.recv(REQUEST.size, socket.MSG_WAITALL):
-            length, resize, crop, index = REQUEST.unpack(request)
+            length, cost, resize, crop, index = REQUEST.unpack(request)
+            allowed = min(settings.memory_limit, _OVERHEAD + _COPIES * length + cost)
+            _allow(started_with + allowed)
             recipe = PixelRecipe(resize, crop, list(INTERPOLATIONS)[index])
             kind, answer = _answer(slot[:length], limits, recipe)
             slot[settings.max_bytes : settings.max_bytes + len(answer)] = answer
@@ -70,12 +80,20 @@ def _answer(data: bytes, limits: ImageLimits, recipe: PixelRecipe) -> tuple[int,
         return REFUSED, b'["IMAGE_MEMORY_EXCEEDED", ""]'
 
 
-def _restrict(memory_limit: int) -> None:
+def _restrict(memory_limit: int) -> int:
+    """Gives up what the process does not need; the bytes of address space that it has now."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    ceiling = pages * mmap.PAGESIZE + PIXEL_BYTES + memory_limit
-    resource.setrlimit(resource.RLIMIT_AS, (ceiling, ceiling))
+    now = pages * mmap.PAGESIZE + PIXEL_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (now + memory_limit, now + memory_limit))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    return now
+
+
+def _allow(address_space: int) -> None:
+    """For the next image: a header that lies about its pixels cannot make the codec take more."""
+    _, ceiling = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (address_space, ceiling))
 
 
 if __name__ == "__main__":

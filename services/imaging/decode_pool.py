@@ -4,36 +4,38 @@ An image that hangs or crashes its child is refused and the child replaced; noth
 """
 
 import threading
-from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from services.core.domain.errors import DeadlineExceeded, InvalidImage, Unavailable
+from services.core.domain.errors import (
+    DeadlineExceeded,
+    InvalidImage,
+    ShelflensError,
+    Unavailable,
+)
+from services.imaging.costs import decoding_bytes
 from services.imaging.decode_process import ChildCrashed, DecodeProcess
+from services.imaging.decode_queue import DecodeQueue, Job
+from services.imaging.headers import inspect
 from services.imaging.limits import ImageLimits
 from services.imaging.look_ahead import in_order
 from services.imaging.resizing import PixelRecipe, Pixels
 from services.imaging.verdicts import Verdict, refuse
 
 _BULK_NICENESS = 5  # forwards and query photos go first when cores are short
-
-
-@dataclass(slots=True)
-class _Job:
-    data: bytes
-    recipe: PixelRecipe
-    result: "Future[Pixels]" = field(default_factory=Future)
+_MIB = 1 << 20
 
 
 class DecodePool:
     """`workers` children for everything plus `reserved` children for query photos alone, so that
     a query waits for at most one other query's image even while all workers chew on slow ones.
 
-    `image_seconds` (of processor time) and `memory_limit` (bytes) bound what one image may take.
+    `image_seconds` (of processor time) and `memory_limit` (bytes) bound what one image may take,
+    and `budget` (bytes, a quarter more with query photos) what all that are decoded at once take
+    by their headers; an image that alone takes more runs without others beside it.
     Safe to call from many threads. Use as a context manager or call close().
     """
 
@@ -44,19 +46,15 @@ class DecodePool:
         reserved: int = 1,
         limits: ImageLimits | None = None,
         image_seconds: float = 10.0,
-        memory_limit: int = 1 << 30,
+        memory_limit: int = 456 * _MIB,
+        budget: int = 400_000_000,
     ) -> None:
         if workers < 1 or reserved < 0:
             raise ValueError("a pool has at least one worker")
         self.limits = limits or ImageLimits()
         self._image_seconds = image_seconds
         self._memory_limit = memory_limit
-        self._urgent: deque[_Job] = deque()
-        self._bulk: deque[_Job] = deque()
-        lock = threading.Lock()
-        self._any_work = threading.Condition(lock)  # wakes one worker
-        self._query_work = threading.Condition(lock)  # wakes one reserved child's thread
-        self._closed = False
+        self._queue = DecodeQueue(budget)
         self._children: list[DecodeProcess | None] = [None] * (workers + reserved)
         self._ahead = 2 * workers + 16
         self._threads = [
@@ -77,16 +75,17 @@ class DecodePool:
     def submit(self, data: bytes, recipe: PixelRecipe, *, urgent: bool = False) -> "Future[Pixels]":
         """Pixels uint8 [crop, crop, 3] to come, or InvalidImage, or Unavailable (no children).
 
-        Cancelling the future drops the image if no child has it yet.
+        What the header gives away is refused without a child. Waits while bulk images that wait
+        hold many megabytes. Cancelling the future drops the image if no child has it yet.
         """
-        job = _Job(data, recipe)
-        with self._any_work:
-            if self._closed:
-                raise Unavailable("the decoding pool is closed")
-            (self._urgent if urgent else self._bulk).append(job)
-            self._any_work.notify()
-            if urgent:
-                self._query_work.notify()
+        job = Job(data, recipe, 0, urgent)
+        try:
+            info = inspect(data, self.limits)
+            job.cost = decoding_bytes(info, recipe.resize)
+        except InvalidImage as error:
+            job.result.set_exception(error)
+            return job.result
+        self._queue.put(job)
         return job.result
 
     def decode(self, data: bytes, recipe: PixelRecipe, timeout: float | None = None) -> Pixels:
@@ -113,15 +112,7 @@ class DecodePool:
 
     def close(self) -> None:
         """Refuses what still waits and kills the children."""
-        with self._any_work:
-            self._closed = True
-            left = [*self._urgent, *self._bulk]
-            self._urgent.clear()
-            self._bulk.clear()
-            self._any_work.notify_all()
-            self._query_work.notify_all()
-        for job in left:
-            job.result.cancel()
+        self._queue.close()
         for thread in self._threads:
             thread.join()
 
@@ -144,34 +135,28 @@ class DecodePool:
                 if self._children[number] is None:
                     with suppress(Unavailable):  # the next image tries again and reports it
                         self._start(number, niceness)
-                if (job := self._next(reserved)) is None:
+                if (job := self._queue.take(only_urgent=reserved)) is None:
                     return
-                if job.result.set_running_or_notify_cancel():
-                    self._serve(number, niceness, job)
+                try:
+                    if job.result.set_running_or_notify_cancel():
+                        self._serve(number, niceness, job)
+                finally:
+                    self._queue.done(job)
+                del job  # its bytes, while this thread waits for the next one
         finally:
             self._stop(number)
 
-    def _next(self, reserved: bool) -> _Job | None:
-        work = self._query_work if reserved else self._any_work
-        with work:
-            while not self._closed:
-                if self._urgent:
-                    return self._urgent.popleft()
-                if self._bulk and not reserved:
-                    return self._bulk.popleft()
-                work.wait()
-        return None
-
-    def _serve(self, number: int, niceness: int, job: _Job) -> None:
+    def _serve(self, number: int, niceness: int, job: Job) -> None:
         # Twice, because a child may have died for a reason that is not this image (the kernel was
         # short of memory, an operator killed it).
         for _ in range(2):
             try:
                 child = self._children[number] or self._start(number, niceness)
-                job.result.set_result(child.decode(job.data, job.recipe, self._image_seconds))
+                pixels = child.decode(job.data, job.recipe, job.cost, self._image_seconds)
+                job.result.set_result(pixels)
                 return
             except (InvalidImage, Unavailable) as error:
-                job.result.set_exception(error)
+                job.result.set_exception(self._explained(error, job))
                 return
             except TimeoutError:
                 self._stop(number)
@@ -180,6 +165,12 @@ class DecodePool:
             except ChildCrashed:
                 self._stop(number)
         job.result.set_exception(refuse(Verdict.IMAGE_DECODE_CRASHED))
+
+    def _explained(self, error: ShelflensError, job: Job) -> ShelflensError:
+        # Codecs that get no memory say that the file is damaged.
+        if error.reason == Verdict.IMAGE_UNDECODABLE and job.cost > self._memory_limit:
+            return refuse(Verdict.IMAGE_MEMORY_EXCEEDED, f"about {job.cost // _MIB} MiB")
+        return error
 
     def _start(self, number: int, niceness: int) -> DecodeProcess:
         child = DecodeProcess(self.limits, self._memory_limit, niceness)

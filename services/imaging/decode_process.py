@@ -30,6 +30,17 @@ _SOURCE_ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 60.0
 _PATIENCE = 6
 
+# Nothing but this: what decodes bytes from outside holds no secrets of ours. One BLAS thread and
+# one arena, because stacks and arenas would count against the memory limit. With thresholds of our
+# own large pictures go back to the system at once; glibc would raise them and keep some.
+_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "8388608",
+    "MALLOC_TRIM_THRESHOLD_": "16777216",
+}
+
 
 class ChildCrashed(Exception):
     """The child died instead of answering."""
@@ -74,8 +85,10 @@ class DecodeProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def decode(self, data: bytes, recipe: PixelRecipe, seconds: float) -> Pixels:
+    def decode(self, data: bytes, recipe: PixelRecipe, cost: int, seconds: float) -> Pixels:
         """Pixels uint8 [crop, crop, 3]. Raises InvalidImage, ChildCrashed, TimeoutError.
+
+        `cost` is the memory in bytes that the header asks for; the child gets a little more.
 
         `seconds` are of processor time, so that a busy machine refuses no good image; a child that
         gets none, or asks for none, has _PATIENCE times as long by the clock.
@@ -85,7 +98,8 @@ class DecodeProcess:
         self._slot[: len(data)] = data
         index = list(INTERPOLATIONS).index(recipe.interpolation)
         try:
-            self._channel.sendall(REQUEST.pack(len(data), recipe.resize, recipe.crop, index))
+            request = REQUEST.pack(len(data), cost, recipe.resize, recipe.crop, index)
+            self._channel.sendall(request)
         except OSError as error:
             raise ChildCrashed from error
         kind, length = self._wait(seconds)
@@ -134,11 +148,9 @@ class DecodeProcess:
 
 
 def _spawn(settings: ChildSettings) -> "subprocess.Popen[bytes]":
-    # An empty environment: what decodes bytes from outside holds no secrets of ours. One BLAS
-    # thread, because numpy's thread stacks would count against the memory limit.
     return subprocess.Popen(
         [sys.executable, "-m", "services.imaging.decode_child", json.dumps(asdict(settings))],
-        env={"PYTHONPATH": str(_SOURCE_ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        env={"PYTHONPATH": str(_SOURCE_ROOT), **_ENVIRONMENT},
         cwd="/",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -11,6 +11,7 @@ class Verdict(StrEnum):
     IMAGE_EMPTY = "IMAGE_EMPTY"
     IMAGE_TOO_LARGE = "IMAGE_TOO_LARGE"
     IMAGE_TOO_MANY_PIXELS = "IMAGE_TOO_MANY_PIXELS"
+    IMAGE_TOO_NARROW = "IMAGE_TOO_NARROW"
     IMAGE_FORMAT_UNSUPPORTED = "IMAGE_FORMAT_UNSUPPORTED"
     IMAGE_TRUNCATED = "IMAGE_TRUNCATED"
     IMAGE_UNDECODABLE = "IMAGE_UNDECODABLE"
@@ -23,6 +24,7 @@ SENTENCES: dict[Verdict, str] = {
     Verdict.IMAGE_EMPTY: "the image has no bytes",
     Verdict.IMAGE_TOO_LARGE: "the image file is larger than allowed",
     Verdict.IMAGE_TOO_MANY_PIXELS: "the image has more pixels than allowed",
+    Verdict.IMAGE_TOO_NARROW: "the image is a line rather than a picture",
     Verdict.IMAGE_FORMAT_UNSUPPORTED: "the bytes are no image of an accepted format",
     Verdict.IMAGE_TRUNCATED: "the image file ends too early",
     Verdict.IMAGE_UNDECODABLE: "the image file is damaged",

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.bench.figures import Figure, Outcome
 from tests.bench.freshness import freshness, search_under_import
 from tests.bench.grocery_recall import grocery_recall
+from tests.bench.hostile_memory import hostile_memory
 from tests.bench.import_ratio import import_ratio
 from tests.bench.machine import describe_machine, load
 from tests.bench.manifest_memory import manifest_memory
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "serve-ready": serve_ready,
     "demo-time": demo_time,
     "grocery-recall": grocery_recall,
+    "hostile-memory": hostile_memory,
 }
 # Over five minutes each.
 LONG_BENCHMARKS: dict[str, Benchmark] = {
