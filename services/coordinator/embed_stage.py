@@ -1,5 +1,6 @@
 """Embedded images are noted, rows are judged, and the products are planned for the index."""
 
+from services.coordinator.duplicates import keep_out
 from services.coordinator.planning import make_plan
 from services.coordinator.step import Step
 from services.coordinator.verdicts import judge_rows
@@ -22,6 +23,7 @@ def apply_embed(step: Step) -> bool:
         _judge(step, shard)
     else:
         step.tx.imports.refuse_images(step.operation.catalog, refused)
+    keep_out(step, shard.notes["products"])
     message = make_plan(
         step.tx,
         step.objects,
@@ -48,7 +50,9 @@ def _note_embeddings(step: Step, shard: Shard) -> dict[str, str]:
         refused = dict.fromkeys(message.sha256s, str(shard.report["failure"]))
     else:
         outcome = ShardEmbedded(**shard.report["outcome"])
-        step.tx.embeddings.add(message.model_digest, message.embeddings, outcome.sha256s)
+        step.tx.embeddings.add(
+            message.model_digest, message.embeddings, outcome.sha256s, outcome.picture_hashes
+        )
         step.operation.counts.images_embedded += len(outcome.sha256s)
         refused = dict(outcome.refused)
     lasting = {sha: reason for sha, reason in refused.items() if reason not in PASSING}

@@ -1,24 +1,23 @@
 """The end of an operation: the sweep, the report, and the records of a deleted catalogue."""
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from itertools import chain
 from typing import Any
 
+from services.coordinator.duplicates import shared_lines, withhold
 from services.coordinator.pruning import prune
 from services.coordinator.step import Step
+from services.core import error_report
 from services.core.domain import keys
 from services.core.domain.errors import NotFound
 from services.core.domain.operations import Operation, OperationKind, OperationState, check_move
 from services.core.ports import ObjectStore
 from services.core.record_ports import Records, RecordStore
-from services.core.shard_files import RejectedRow, read_rejected
+from services.core.shard_files import RejectedRow, read_accepted, read_rejected
 from services.core.work_ports import Stage
 
-_COLUMNS = ("row", "sku", "reason", "field", "value", "row_rejected")
 _PAGE = 500
 
 
@@ -31,6 +30,8 @@ def is_finished(step: Step) -> bool:
         running = operation.state is OperationState.RUNNING
         validates = operation.request.get("validate_only", False)
         if running and ((not validates and _sweep(step)) or prune(step)):
+            return False
+        if running and not validates and withhold(step):
             return False
         discarded = step.tx.imports.discard_empty(operation.catalog, operation.revision)
         operation.counts.products_created -= discarded
@@ -47,6 +48,8 @@ def lost_its_catalog(step: Step) -> bool:
     except NotFound as error:
         for stage in Stage:
             step.tx.shards.drop(operation.id, stage)
+        if operation.kind is OperationKind.ERASE_CONTENT:
+            return False  # pictures and embeddings are still to be erased
         operation.error_reason, operation.error_message = error.reason, error.message
         end(step.tx, operation, {}, step.now)
         return True
@@ -85,16 +88,16 @@ def write_report(
 ) -> dict[str, Any]:
     """Writes every rejection as CSV; returns the result of the operation with the first `shown`."""
     sample: list[RejectedRow] = []
-    lines = _lines(records, objects, operation.id)
+    lines = _lines(records, objects, operation)
     first = next(lines, None)
     if first is None:
         return {"rejections": [], "errors_uri": ""}
 
     def chunks() -> Iterator[bytes]:
-        yield _csv([_COLUMNS])
+        yield error_report.HEADER
         for shard in chain([first], lines):
             sample.extend(shard[: max(0, shown - len(sample))])
-            yield _csv([[getattr(row, name) for name in _COLUMNS] for row in shard])
+            yield error_report.csv_lines(shard)
 
     key = keys.report_key(operation.id)
     objects.put_stream(key, chunks())
@@ -118,12 +121,16 @@ def remove_catalog(records: RecordStore, operation: Operation) -> None:
 
 
 def _lines(
-    records: RecordStore, objects: ObjectStore, operation: str
+    records: RecordStore, objects: ObjectStore, operation: Operation
 ) -> Iterator[list[RejectedRow]]:
+    withheld: frozenset[str] = frozenset()
+    if operation.counts.images_withheld:
+        with records.begin() as tx:
+            withheld = frozenset(tx.duplicates.withheld(operation.catalog))
     after = -2
     while True:
         with records.begin() as tx:
-            page = tx.shards.page(operation, after, _PAGE)
+            page = tx.shards.page(operation.id, after, _PAGE)
         if not page:
             return
         after = page[-1].sequence
@@ -133,11 +140,7 @@ def _lines(
                 for key in shard.notes.get("rejected", [])
                 for row in read_rejected(objects.get(key))
             ]
+            if withheld and "accepted" in shard.notes and not shard.notes.get("failed"):
+                rows += shared_lines(read_accepted(objects.get(shard.notes["accepted"])), withheld)
             if rows:
                 yield sorted(rows, key=lambda row: (row.row, not row.row_rejected))
-
-
-def _csv(rows: list[Any]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()

@@ -1,12 +1,16 @@
 """Written plans make images searchable; a plan that ran late is healed."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
 
 from services.coordinator.step import Step
+from services.core.domain import keys
+from services.core.domain.errors import NotFound
 from services.core.domain.operations import OperationKind
 from services.core.messages import IndexShard, Report, ShardIndexed
+from services.core.shard_files import read_plan
 from services.core.work_ports import Shard, ShardState, Stage
 
 _log = structlog.get_logger(__name__)
@@ -34,7 +38,8 @@ def heal(step: Step, report: Report) -> None:
     if report.task != IndexShard.TASK:
         return
     catalog = step.operation.catalog
-    revived = step.tx.imports.deleted_after(catalog, report.revision)
+    removed = step.tx.imports.deleted_after(catalog, report.revision)
+    revived = _written(step, report, removed) if removed else []
     if revived:
         _log.info("index.healed", operation=step.operation.id, images=len(revived))
         step.tx.imports.planned(catalog, revived, None)
@@ -42,6 +47,19 @@ def heal(step: Step, report: Report) -> None:
         step.tx.operations.create(
             OperationKind.CHANGE, catalog, report.revision, {"products": products}, step.now
         )
+
+
+def _written(
+    step: Step, report: Report, removed: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Those that the plan wrote; all of them when the operation has ended and its plan is gone."""
+    key = keys.plan_key(report.operation, int(report.id.split("/")[1]))
+    try:
+        plan = read_plan(step.objects.get(key))
+    except NotFound:
+        return list(removed)
+    upserts = [each.payload for each in plan if each.action == "upsert"]
+    return sorted({(each["product"], each["sha256"]) for each in upserts}.intersection(removed))
 
 
 def _retry_index(step: Step, shard: Shard, report: Report) -> None:

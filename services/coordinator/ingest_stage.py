@@ -1,11 +1,13 @@
 """Checked rows become products and images; what has no embedding yet goes on to be embedded."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from services.coordinator.preview import preview
 from services.coordinator.pruning import note_rejected_rows
 from services.coordinator.step import Step, embed_body
 from services.coordinator.verdicts import superseded_rows
+from services.core.domain import names
 from services.core.domain.import_rules import ImportRules
 from services.core.messages import EmbedShard, IngestShard, ShardIngested
 from services.core.shard_files import AcceptedRow, RejectedRow, read_rejected
@@ -31,7 +33,7 @@ def apply_ingest(step: Step) -> bool:
         return True
     outcome = ShardIngested(**shard.report["outcome"])
     counts.rows_read += outcome.rows_read
-    if outcome.rejected:
+    if outcome.rejected or outcome.report_lines:
         rejected = read_rejected(step.objects.get(message.rejected))
         step.count(rejected)
         shard.notes["rejected"] = [message.rejected]
@@ -47,20 +49,39 @@ def apply_ingest(step: Step) -> bool:
 def _merge(step: Step, shard: Shard, rows: Sequence[AcceptedRow]) -> list[str]:
     """Merges the rows into the records; returns the hashes that have to be embedded."""
     operation, counts = step.operation, step.operation.counts
-    merged = step.tx.imports.merge_rows(operation.catalog, rows, operation.revision, step.now)
+    if operation.request.get("fold_duplicates", False):  # whoever changes that is to be merged
+        rows = [replace(row, digest=f"{row.digest}f") for row in rows]
+    same = _same_rows(step, rows)
+    others = [row for row in rows if row.row not in same]
+    merged = step.tx.imports.merge_rows(operation.catalog, others, operation.revision, step.now)
     counts.products_created += merged.created
     counts.products_updated += merged.updated
-    counts.products_unchanged += merged.unchanged
+    counts.products_unchanged += merged.unchanged + len(same)
+    counts.rows_accepted += len(same)
     step.reject(shard, superseded_rows(merged), "merge")
     gone = {row.row for row in (*merged.superseded, *merged.missing)}
-    shard.notes |= {"products": merged.products, "gone": sorted(gone)}
+    shard.notes |= {"products": merged.products, "gone": sorted(gone | same)}
     hashes = [sha for row in rows if row.row not in gone for sha in row.sha256s]
-    new = step.tx.embeddings.claim(operation.id, hashes)
+    fresh = {sha for row in others if row.row not in gone for sha in row.sha256s}
+    claimed = step.tx.embeddings.claim(operation.id, hashes)
+    new = [sha for sha in claimed if sha in fresh]
     missing = step.to_embed(new)
     refused = step.tx.embeddings.refusals(new)
     step.tx.embeddings.settle(operation.id, refused)
-    counts.images_reused += len(new) - len(missing) - len(refused)
+    counts.images_reused += len(claimed) - len(missing) - len(refused)
     return missing
+
+
+def _same_rows(step: Step, rows: Sequence[AcceptedRow]) -> set[int]:
+    """Numbers of the rows that say what the only row of their product said last time."""
+    by_product: dict[str, AcceptedRow | None] = {}
+    for row in rows:
+        product = names.product_id(row.fields["sku"])
+        by_product[product] = None if product in by_product else row
+    digests = {product: row.digest for product, row in by_product.items() if row and row.digest}
+    operation = step.operation
+    same = step.tx.imports.note_same(operation.catalog, digests, operation.revision)
+    return {row.row for product, row in by_product.items() if row and product in same}
 
 
 def _to_embed_stage(step: Step, shard: Shard, missing: Sequence[str]) -> None:

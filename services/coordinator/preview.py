@@ -21,7 +21,9 @@ def preview(step: Step, shard: Shard, rows: Sequence[AcceptedRow]) -> None:
     step.reject(shard, superseded_rows(_outcome(found.superseded, found.missing)), "merge")
     gone = {row.row for row in (*found.superseded, *found.missing)}
     kept = [row for row in rows if row.row not in gone]
-    hashes = step.tx.embeddings.claim(operation.id, [sha for row in kept for sha in row.sha256s])
+    hashes = step.tx.embeddings.claim(
+        operation.id, [sha for row in kept for sha in row.sha256s if sha]
+    )
     missing = step.to_embed(hashes)
     refused = step.tx.embeddings.refusals(list({sha for row in kept for sha in row.sha256s}))
     counts.images_embedded += len(missing)

@@ -61,6 +61,10 @@ def _decide(step: Step, rules: ImportRules) -> dict[str, Any]:
 
 def _refusal(step: Step, rules: ImportRules, candidates: int, listed: int) -> tuple[str, str]:
     operation = step.operation
+    if not rules.row_count:
+        return "MANIFEST_INCOMPLETE", (
+            "the feed broke off, or its sender did not say how many rows it has: import all of it"
+        )
     if operation.counts.rows_read != rules.row_count:
         return "MANIFEST_INCOMPLETE", (
             f"{operation.counts.rows_read} rows arrived, {rules.row_count} were sent: "

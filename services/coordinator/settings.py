@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CoordinatorLimits:
-    """`window` shards of an operation are in flight at most; a worker holds one for `lease` s."""
+    """`window` shards of an operation are in flight at most; a worker holds one for `lease` s.
+
+    A picture that more than `products_per_image` products of a catalogue show stands for none of
+    them ("no image available"), and is kept out of search. Sizes and colours may share one.
+    """
 
     window: int = 6
     lease: float = 900.0
@@ -15,4 +19,5 @@ class CoordinatorLimits:
     reported_rejections: int = 100
     reported_changes: int = 100  # of a dry run
     sweep: int = 1_000
+    products_per_image: int = 50
     keep_changes: float = 3_600.0

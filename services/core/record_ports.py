@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from services.core.content_ports import ErasingRecords, ExportRecords
 from services.core.domain.catalog import Catalog, Image, Product, ProductFields
+from services.core.duplicate_ports import DuplicateRecords
 from services.core.feed_ports import FeedRecords
 from services.core.shard_files import AcceptedRow
 from services.core.work_ports import OperationRecords, ShardRecords
@@ -101,7 +103,10 @@ class ProductRecords(Protocol):
     def add_image(
         self, catalog: str, product: str, sha256: str, revision: int, now: datetime
     ) -> Image:
-        """An uploaded image, pending; a repeat returns the stored record. Raises NotFound."""
+        """An uploaded image, pending; a repeat returns the stored record. Raises NotFound.
+
+        One that was refused or folded is pending again.
+        """
 
     def get_image(self, catalog: str, product: str, sha256: str) -> Image:
         """Raises NotFound (IMAGE_NOT_FOUND)."""
@@ -115,7 +120,7 @@ class ProductRecords(Protocol):
         """Tombstones one image, which becomes unplanned. Raises NotFound (IMAGE_NOT_FOUND)."""
 
     def live(self, catalog: str, images: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Those of the (product, sha256) pairs that are not deleted."""
+        """Those of the (product, sha256) pairs that are neither deleted nor kept out of search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +143,10 @@ class MergeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class PlanEntry:
-    """One unplanned image: its whole product, and its embedding unless it is deleted."""
+    """One unplanned image: its whole product, and its embedding unless it is `deleted`.
+
+    Also images that are kept out of search are `deleted` here: the collection must not have them.
+    """
 
     product: Product
     sha256: str
@@ -155,6 +163,11 @@ class ImportRecords(Protocol):
         self, catalog: str, rows: Sequence[AcceptedRow], revision: int, now: datetime
     ) -> MergeOutcome:
         """Merges rows into products and images as docs/architecture.md says."""
+
+    def note_same(self, catalog: str, digests: Mapping[str, str], revision: int) -> set[str]:
+        """Products, by id, whose only row says what it said last time, digest and all: they are
+        noted as listed at `revision`, and their rows need no merging. Those that the import has
+        met before, and those that something else changed since, are not among them."""
 
     def stale_images(self, catalog: str, revision: int, limit: int) -> list[tuple[str, str]]:
         """Imported images that products listed at `revision` no longer list.
@@ -174,7 +187,7 @@ class ImportRecords(Protocol):
         """Marks every image of the catalogue with these hashes as refused, hash -> reason."""
 
     def unplanned(self, catalog: str, digest: str, products: Sequence[str]) -> list[PlanEntry]:
-        """Unplanned images of these products that are deleted, or embedded by `digest`."""
+        """Unplanned images of these products: deleted, kept out of search, or embedded."""
 
     def planned(
         self, catalog: str, images: Sequence[tuple[str, str]], plan_revision: int | None
@@ -185,14 +198,19 @@ class ImportRecords(Protocol):
         """The plan is in the collection: its images are searchable."""
 
     def deleted_after(self, catalog: str, plan_revision: int) -> list[tuple[str, str]]:
-        """Images deleted by a later plan: an upsert that ran late may have brought them back."""
+        """Images that a later plan removed: an upsert that ran late may have brought them back."""
 
 
 class EmbeddingRecords(Protocol):
     """Which image has been embedded by which model, and where the embedding is."""
 
-    def add(self, digest: str, key: str, sha256s: Sequence[str]) -> None:
-        """Row i of the file `key` is sha256s[i]; those that are known already keep their place."""
+    def add(
+        self, digest: str, key: str, sha256s: Sequence[str], picture_hashes: Sequence[str] = ()
+    ) -> None:
+        """Row i of the file `key` is sha256s[i]; those that are known already keep their place.
+
+        `picture_hashes` (near_duplicates) is parallel to `sha256s`, or empty.
+        """
 
     def known(self, digest: str, sha256s: Sequence[str]) -> set[str]:
         """Those that have an embedding."""
@@ -248,6 +266,12 @@ class Records(Protocol):
     def shards(self) -> ShardRecords: ...
     @property
     def requests(self) -> RequestRecords: ...
+    @property
+    def erasing(self) -> ErasingRecords: ...
+    @property
+    def export(self) -> ExportRecords: ...
+    @property
+    def duplicates(self) -> DuplicateRecords: ...
 
 
 class RecordStore(Protocol):

@@ -3,6 +3,7 @@
 Rows and plans are Parquet, embeddings are Arrow IPC (read without copying); neither can carry code.
 """
 
+import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,21 +15,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from services.core.domain.errors import DataLoss
+from services.core.domain.near_duplicates import THUMBNAIL, Pixels
 from services.core.ports import Float32
 
 # json.dumps with options would make an encoder for every row.
 _encode = json.JSONEncoder(ensure_ascii=False).encode
+_SQUARES = THUMBNAIL * THUMBNAIL * 3
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptedRow:
-    """A checked row. `given` names the product fields that the manifest has a column for."""
+    """A checked row. `given` names the product fields that the manifest has a column for.
+
+    In a dry run, the hash of an image that would have to be fetched is empty.
+    """
 
     row: int
     fields: Mapping[str, Any]  # arguments of ProductFields, JSON values
     given: tuple[str, ...]
     sha256s: tuple[str, ...]
     sources: tuple[str, ...]  # references as the manifest wrote them, parallel to sha256s
+    digest: str = ""  # of fields, given and sha256s; made by write_accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,7 @@ _ACCEPTED = pa.schema(
         ("given", pa.list_(pa.string())),
         ("sha256s", pa.list_(pa.string())),
         ("sources", pa.list_(pa.string())),
+        ("digest", pa.string()),
     ]
 )
 _REJECTED = pa.schema(
@@ -65,12 +73,14 @@ _REJECTED = pa.schema(
 
 
 def write_accepted(rows: Sequence[AcceptedRow]) -> bytes:
+    encoded = [_encode(each.fields) for each in rows]
     columns = {
         "row": [each.row for each in rows],
-        "fields": [_encode(each.fields) for each in rows],
+        "fields": encoded,
         "given": [each.given for each in rows],
         "sha256s": [each.sha256s for each in rows],
         "sources": [each.sources for each in rows],
+        "digest": [_digest(each, fields) for each, fields in zip(rows, encoded, strict=True)],
     }
     return _parquet(pa.table(columns, schema=_ACCEPTED))
 
@@ -78,9 +88,15 @@ def write_accepted(rows: Sequence[AcceptedRow]) -> bytes:
 def read_accepted(data: bytes) -> list[AcceptedRow]:
     columns = [column.to_pylist() for column in _read_parquet(data, _ACCEPTED).columns]
     return [
-        AcceptedRow(row, json.loads(fields), tuple(given), tuple(sha256s), tuple(sources))
-        for row, fields, given, sha256s, sources in zip(*columns, strict=True)
+        AcceptedRow(row, json.loads(fields), tuple(given), tuple(sha256s), tuple(sources), digest)
+        for row, fields, given, sha256s, sources, digest in zip(*columns, strict=True)
     ]
+
+
+def _digest(row: AcceptedRow, fields: str) -> str:
+    """32 hex digits: equal for rows that say the same, wherever their images came from."""
+    said = "\n".join((fields, *row.given, *row.sha256s))
+    return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
 
 
 def write_rejected(rows: Iterable[RejectedRow]) -> bytes:
@@ -94,24 +110,39 @@ def read_rejected(data: bytes) -> list[RejectedRow]:
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """Rows of one embeddings file: embedding float32 [n, d] before the linear part, norm [n]."""
+    """Rows of one embeddings file: embedding float32 [n, d] before the linear part, norm [n].
+
+    `thumbnails`, uint8 [n, 16, 16, 3] of near_duplicates, are missing in files made elsewhere.
+    """
 
     sha256s: tuple[str, ...]
     embeddings: Float32
     norms: Float32
+    thumbnails: Pixels | None = None
+
+    def take(self, rows: Sequence[int]) -> "Embeddings":
+        """Only these rows, in this order."""
+        return Embeddings(
+            tuple(self.sha256s[row] for row in rows),
+            self.embeddings[list(rows)],
+            self.norms[list(rows)],
+            None if self.thumbnails is None else self.thumbnails[list(rows)],
+        )
 
 
 def write_embeddings(rows: Embeddings) -> bytes:
     """Embedding vectors as float32 (normalised where the model says so), their norms beside."""
     count, dimension = rows.embeddings.shape
     flat = pa.array(np.ascontiguousarray(rows.embeddings, np.float32).reshape(-1))
-    table = pa.table(
-        {
-            "sha256": pa.array(rows.sha256s, pa.string()),
-            "norm": pa.array(np.asarray(rows.norms, np.float32)),
-            "embedding": pa.FixedSizeListArray.from_arrays(flat, dimension),
-        }
-    ).replace_schema_metadata({"dimension": str(dimension)})
+    columns = {
+        "sha256": pa.array(rows.sha256s, pa.string()),
+        "norm": pa.array(np.asarray(rows.norms, np.float32)),
+        "embedding": pa.FixedSizeListArray.from_arrays(flat, dimension),
+    }
+    if rows.thumbnails is not None:
+        squares = pa.array(np.ascontiguousarray(rows.thumbnails, np.uint8).reshape(-1))
+        columns["thumbnail"] = pa.FixedSizeListArray.from_arrays(squares, _SQUARES)
+    table = pa.table(columns).replace_schema_metadata({"dimension": str(dimension)})
     if table.num_rows != count:
         raise ValueError(f"{len(rows.sha256s)} hashes for {count} embeddings")
     sink = io.BytesIO()
@@ -127,7 +158,12 @@ def read_embeddings(data: bytes) -> Embeddings:
         dimension = int(table.schema.metadata[b"dimension"])
         flat = table["embedding"].combine_chunks().flatten().to_numpy()
         norms = table["norm"].to_numpy()
-        return Embeddings(tuple(table["sha256"].to_pylist()), flat.reshape(-1, dimension), norms)
+        thumbnails = None
+        if "thumbnail" in table.column_names:
+            squares = table["thumbnail"].combine_chunks().flatten().to_numpy()
+            thumbnails = squares.reshape(-1, THUMBNAIL, THUMBNAIL, 3)
+        sha256s = tuple(table["sha256"].to_pylist())
+        return Embeddings(sha256s, flat.reshape(-1, dimension), norms, thumbnails)
     except (pa.ArrowInvalid, KeyError, TypeError) as error:
         raise DataLoss(f"embeddings file is damaged: {error}") from error
 

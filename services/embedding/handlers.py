@@ -10,6 +10,7 @@ import numpy as np
 
 from services.core.domain.errors import DataLoss, DeadlineExceeded, InvalidImage, NotFound
 from services.core.domain.keys import image_key
+from services.core.domain.near_duplicates import THUMBNAIL, fingerprint
 from services.core.messages import EmbedShard, ShardEmbedded
 from services.core.ports import ObjectStore, QueryEmbedding
 from services.core.shard_files import Embeddings, write_embeddings
@@ -51,16 +52,23 @@ class BulkEmbedder:
         model = self._models.embedder(message.model_digest)
         accepted: list[str] = []
         refused: list[tuple[str, str]] = []
+        prints: list[tuple[str, Pixels]] = []
         decoded = self._decoded(tuple(dict.fromkeys(message.sha256s)), model, accepted, refused)
+        decoded = _fingerprinted(decoded, prints)
         parts = list(self._embedded(decoded, model))
         dimension = model.spec.embedding_dim
         rows = Embeddings(
             tuple(accepted),
             np.concatenate([np.empty((0, dimension), np.float32), *(each[0] for each in parts)]),
             np.concatenate([np.empty(0, np.float32), *(each[1] for each in parts)]),
+            np.array([each[1] for each in prints], np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL, 3),
         )
         self._objects.put(message.embeddings, write_embeddings(rows))
-        return ShardEmbedded(sha256s=tuple(accepted), refused=tuple(refused))
+        return ShardEmbedded(
+            sha256s=tuple(accepted),
+            refused=tuple(refused),
+            picture_hashes=tuple(each[0] for each in prints),
+        )
 
     def close(self) -> None:
         """Stops the reader threads; pool and models belong to the caller."""
@@ -75,13 +83,14 @@ class BulkEmbedder:
     ) -> Iterator[Pixels]:
         """Pixels of the images that are good, in order; writes down which were and were not."""
         ahead = 2 * self._batch + 2 * _READERS
-        read = in_order(sha256s, lambda each: self._readers.submit(self._read, each), ahead)
-        pixels = in_order(read, lambda data: self._decode(data, model), ahead)
-        for sha256, result in zip(sha256s, pixels, strict=True):
-            error = result.exception()
+        under_way = in_order(
+            sha256s, lambda each: self._readers.submit(self._begin, each, model), ahead
+        )
+        for sha256, begun in zip(sha256s, under_way, strict=True):
+            error = begun.exception() or begun.result().exception()
             if error is None:
                 accepted.append(sha256)
-                yield result.result()
+                yield begun.result().result()
             elif isinstance(error, InvalidImage):
                 refused.append((sha256, error.reason))
             else:
@@ -101,21 +110,15 @@ class BulkEmbedder:
             for each in under_way:
                 each.cancel()
 
-    def _read(self, sha256: str) -> bytes:
+    def _begin(self, sha256: str, model: HostedModel) -> "Future[Pixels]":
+        """Reads an image and hands it to the decoders, which hold readers back when they lag."""
         try:
-            return self._objects.get(image_key(sha256))
+            data = self._objects.get(image_key(sha256))
         except NotFound as error:
             raise InvalidImage("the image is not stored", reason=IMAGE_MISSING) from error
         except DataLoss as error:
             raise InvalidImage("the stored image is damaged", reason=DIGEST_MISMATCH) from error
-
-    def _decode(self, data: "Future[bytes]", model: HostedModel) -> "Future[Pixels]":
-        error = data.exception()
-        if error is None:
-            return self._pool.submit(data.result(), model.recipe)
-        failed: Future[Pixels] = Future()
-        failed.set_exception(error)
-        return failed
+        return self._pool.submit(data, model.recipe)
 
 
 class QueryEmbedder:
@@ -150,6 +153,13 @@ class QueryEmbedder:
         embedded = time.perf_counter()
         timings = {"decode": 1e3 * (decoded - started), "embed": 1e3 * (embedded - decoded)}
         return QueryEmbedding(embeddings[0], float(norms[0]), timings)
+
+
+def _fingerprinted(decoded: Iterator[Pixels], prints: list[tuple[str, Pixels]]) -> Iterator[Pixels]:
+    """The same pixels; writes down the fingerprint of each."""
+    for pixels in decoded:
+        prints.append(fingerprint(pixels))
+        yield pixels
 
 
 def _batches(items: Iterator[Pixels], size: int) -> Iterator[list[Pixels]]:

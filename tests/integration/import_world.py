@@ -22,6 +22,7 @@ from services.core.adapters.file_objects import FileObjects
 from services.core.adapters.sql_records import open_sqlite
 from services.core.domain import keys
 from services.core.domain.errors import ShelflensError
+from services.core.domain.near_duplicates import THUMBNAIL, Pixels, fingerprint
 from services.core.domain.operations import Operation, OperationKind
 from services.core.messages import (
     DropCollection,
@@ -72,10 +73,19 @@ def vector_of(digest: str) -> Float32:
     return (values / np.linalg.norm(values)).astype(np.float32)
 
 
+def pixels_of(digest: str) -> Pixels:
+    """What an image shows, a function of its hash alone. Shape [32, 32, 3]."""
+    return np.random.default_rng(int(digest[:8], 16)).integers(0, 256, (32, 32, 3), np.uint8)
+
+
 class World:
     """Records, objects, vectors, workers and a coordinator over one directory."""
 
-    def __init__(self, root: Path, vectors: VectorStore, seed: int = 0) -> None:
+    def __init__(
+        self, root: Path, vectors: VectorStore, seed: int = 0, products_per_image: int = 50
+    ) -> None:
+        self.products_per_image = products_per_image
+        self.pixels: dict[str, Pixels] = {}  # of images that do not show what pixels_of says
         self.random = random.Random(seed)
         self.clock = MovableClock()
         self.queue = HeldQueue()
@@ -100,7 +110,9 @@ class World:
 
     def start_coordinator(self) -> None:
         """As after a kill: nothing is left but records and files."""
-        limits = CoordinatorLimits(window=4, lease=60, sweep=3)
+        limits = CoordinatorLimits(
+            window=4, lease=60, sweep=3, products_per_image=self.products_per_image
+        )
         self.coordinator = Coordinator(self.records, self.objects, self.queue, self.clock, limits)
         self._control = coordinator_handlers(self.coordinator)
 
@@ -188,9 +200,13 @@ class World:
         refused = tuple((e, self.unusable[e]) for e in message.sha256s if e in self.unusable)
         self.embedded.extend(good)
         vectors = np.array([vector_of(each) for each in good], np.float32).reshape(-1, DIMENSION)
-        rows = Embeddings(good, vectors, np.ones(len(good), np.float32))
+        prints = [fingerprint(self.pixels.get(each, pixels_of(each))) for each in good]
+        thumbnails = np.array([each[1] for each in prints], np.uint8)
+        thumbnails = thumbnails.reshape(-1, THUMBNAIL, THUMBNAIL, 3)
+        rows = Embeddings(good, vectors, np.ones(len(good), np.float32), thumbnails)
         self.objects.put(message.embeddings, write_embeddings(rows))
-        return ShardEmbedded(sha256s=good, refused=refused)
+        hashes = tuple(each[0] for each in prints)
+        return ShardEmbedded(sha256s=good, refused=refused, picture_hashes=hashes)
 
 
 def row(sku: str, *digests: str, **fields: Any) -> dict[str, Any]:

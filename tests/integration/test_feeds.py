@@ -89,6 +89,13 @@ def test_a_feed_that_lost_rows_on_the_way_removes_nothing(world: World) -> None:
     assert len(products(world)) == 100
 
 
+def test_a_feed_of_unknown_length_removes_nothing(world: World) -> None:
+    imported(world, rows_of(world, range(100)))
+    operation = imported(world, rows_of(world, range(98)), prune=True)
+    assert operation.result["prune"]["refusal"] == "MANIFEST_INCOMPLETE"
+    assert len(products(world)) == 100
+
+
 def test_a_feed_with_a_row_whose_sku_is_unknown_removes_nothing(world: World) -> None:
     imported(world, rows_of(world, range(100)))
     operation = fed(world, [*rows_of(world, range(98)), UNREADABLE])
@@ -196,7 +203,7 @@ def test_a_dry_run_changes_nothing_and_counts_what_the_import_then_does(world: W
     feed = rows_of(world, range(2, 40))
     feed[0]["fields"]["price"] = 99
     feed[1]["images"] = row("s3", world.image("another"))["images"]
-    feed.append(row("bad", "0" * 64))
+    feed.append({"fields": {"sku": "bad"}, "images": [{"source": "x", "error": "IMAGE_EMPTY"}]})
     embedded = len(world.embedded)
     dry = fed(world, feed, validate_only=True, max_removals=0.5)
     assert dry.state is OperationState.SUCCEEDED

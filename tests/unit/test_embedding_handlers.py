@@ -108,6 +108,8 @@ def test_a_shard_with_bad_images_embeds_the_good_and_names_the_bad(
     rows = read_embeddings(objects.get(message.embeddings))
     assert rows.sha256s == good
     assert rows.embeddings.shape == (6, 1280)
+    assert rows.thumbnails is not None
+    assert len(rows.thumbnails) == len(outcome.picture_hashes) == 6
     assert np.allclose(np.linalg.norm(rows.embeddings, axis=1), 1, atol=1e-5)
 
 

@@ -104,6 +104,11 @@ class ImageState(StrEnum):
     PENDING = "pending"
     SEARCHABLE = "searchable"
     REFUSED = "refused"
+    WITHHELD = "withheld"  # too many products show the same picture
+    FOLDED = "folded"  # an image of its product that comes before it shows almost the same
+
+
+HIDDEN = (ImageState.WITHHELD, ImageState.FOLDED)  # usable, but kept out of search
 
 
 @dataclass(frozen=True, slots=True)

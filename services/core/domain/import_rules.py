@@ -13,10 +13,10 @@ MAX_REMOVALS = 0.05
 class ImportRules:
     """`prune` removes products that the manifest, then the full feed, no longer lists, unless they
     are more than `max_removals` (a share) of those that imports listed before. `row_count` is what
-    the sender wrote into the manifest, 0 where unknown. `validate_only` changes nothing.
-    `max_errors` rejected rows are let through, None: any number.
+    the sender wrote into the manifest; 0, unknown, lets nothing be removed. `validate_only` changes
+    nothing. `max_errors` rejected rows are let through, None: any number.
 
-    Raises InvalidArgument (ROW_COUNT_MISSING, or the name of a field out of range).
+    Raises InvalidArgument that names the field that is out of range.
     """
 
     prune: bool = False
@@ -33,13 +33,6 @@ class ImportRules:
             raise InvalidArgument.field("max_errors", "is a number of rows")
         if self.row_count < 0:
             raise InvalidArgument.field("row_count", "is a number of rows")
-        if self.prune and not self.row_count:
-            raise InvalidArgument.field(
-                "row_count",
-                "prune needs the number of rows in the manifest: without it a cut feed would "
-                "look like a short one",
-                reason="ROW_COUNT_MISSING",
-            )
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

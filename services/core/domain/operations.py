@@ -11,14 +11,19 @@ from services.core.domain.errors import FailedPrecondition
 
 
 class OperationKind(StrEnum):
-    """What an operation does. Only imports and catalogue deletions are listed to users."""
+    """What an operation does. Users see all but changes."""
 
     IMPORT = "import"
     DELETE_CATALOG = "delete_catalog"
+    ERASE_CONTENT = "erase_content"
     CHANGE = "change"  # one upload, update or delete of a product or image
 
 
-VISIBLE_KINDS = (OperationKind.IMPORT, OperationKind.DELETE_CATALOG)
+VISIBLE_KINDS = (
+    OperationKind.IMPORT,
+    OperationKind.DELETE_CATALOG,
+    OperationKind.ERASE_CONTENT,
+)
 
 
 class OperationState(StrEnum):

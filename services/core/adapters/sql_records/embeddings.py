@@ -17,17 +17,20 @@ class SqlEmbeddings(EmbeddingRecords):
     def __init__(self, connection: sa.Connection) -> None:
         self._db = connection
 
-    def add(self, digest: str, key: str, sha256s: Sequence[str]) -> None:
+    def add(
+        self, digest: str, key: str, sha256s: Sequence[str], picture_hashes: Sequence[str] = ()
+    ) -> None:
         if not sha256s:
             return
+        prints: Sequence[str | None] = picture_hashes or [None] * len(sha256s)
         insert_missing(self._db, _F, [{"key": key}])
         file = self._db.scalar(sa.select(_F.c.id).where(_F.c.key == key))
         insert_missing(
             self._db,
             _E,
             [
-                {"digest": digest, "sha256": sha256, "file": file, "row": row}
-                for row, sha256 in enumerate(sha256s)
+                {"digest": digest, "sha256": sha256, "file": file, "row": row, "picture_hash": it}
+                for row, (sha256, it) in enumerate(zip(sha256s, prints, strict=True))
             ],
         )
 

@@ -1,6 +1,7 @@
 """Full feeds and dry runs in SQL."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -77,8 +78,9 @@ class SqlFeeds(FeedRecords):
         pictures = {key for key, image in images.items() if not image.deleted}
         merge = ShardMerge(revision, products, images)
         for row in rows:
-            if names.product_id(row.fields["sku"]) not in known:
-                merge.add(row)
+            product = names.product_id(row.fields["sku"])
+            if product not in known:
+                merge.add(_with_hashes(row, product, images))
         self._note(operation, ids, met=True)
         return _preview(merge, before, pictures, images, revision)
 
@@ -91,6 +93,15 @@ class SqlFeeds(FeedRecords):
 
     def _count(self, *conditions: sa.ColumnElement[bool]) -> int:
         return self._db.scalar(sa.select(sa.func.count()).where(*conditions)) or 0
+
+
+def _with_hashes(row: AcceptedRow, product: str, images: _Images) -> AcceptedRow:
+    """Images that were not fetched are those that came from there before, or new ones."""
+    if "" not in row.sha256s:
+        return row
+    stored = {image.source: sha for (of, sha), image in images.items() if of == product}
+    pairs = zip(row.sha256s, row.sources, strict=True)
+    return replace(row, sha256s=tuple(sha or stored.get(src, src) for sha, src in pairs))
 
 
 def _preview(

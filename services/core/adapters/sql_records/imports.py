@@ -11,9 +11,9 @@ from services.core.adapters.sql_records import tables
 from services.core.adapters.sql_records.merging import ShardMerge
 from services.core.adapters.sql_records.products import field_values, to_product
 from services.core.adapters.sql_records.statements import upsert
-from services.core.adapters.sql_records.stored import load_images, load_products
+from services.core.adapters.sql_records.stored import load_images, load_products, write_images
 from services.core.domain import names
-from services.core.domain.catalog import ImageState
+from services.core.domain.catalog import HIDDEN, ImageState
 from services.core.record_ports import ImportRecords, MergeOutcome, PlanEntry
 from services.core.shard_files import AcceptedRow
 
@@ -25,6 +25,12 @@ _P, _I, _E, _F = (
 )
 
 _I2 = _I.alias()
+_DIGESTS = sa.select(_P.c.id, _P.c.row_digest, _P.c.seen_revision).where(
+    _P.c.catalog == sa.bindparam("of_catalog"),
+    _P.c.id.in_(sa.bindparam("ids", expanding=True)),
+    ~_P.c.deleted,
+)
+_GONE = _I.c.deleted | _I.c.state.in_(HIDDEN)  # what the collection must not have
 
 
 class SqlImports(ImportRecords):
@@ -43,8 +49,22 @@ class SqlImports(ImportRecords):
         for row in rows:
             merge.add(row)
         self._write_products(catalog, merge, now)
-        self._write_images(catalog, merge, now)
+        write_images(self._db, catalog, merge, now)
         return merge.outcome()
+
+    def note_same(self, catalog: str, digests: Mapping[str, str], revision: int) -> set[str]:
+        found = self._db.execute(_DIGESTS, {"of_catalog": catalog, "ids": list(digests)})
+        same = [
+            row.id
+            for row in found
+            if row.row_digest == digests[row.id] and row.seen_revision < revision
+        ]
+        self._db.execute(
+            _P.update()
+            .where(_P.c.catalog == catalog, _P.c.id.in_(same))
+            .values(seen_revision=revision, outcome="same")
+        )
+        return set(same)
 
     def stale_images(self, catalog: str, revision: int, limit: int) -> list[tuple[str, str]]:
         usable = _usable_images().where(_I2.c.revision >= revision)
@@ -105,13 +125,21 @@ class SqlImports(ImportRecords):
                 .values(state=ImageState.REFUSED, refusal=sa.bindparam("reason")),
                 [{"hash": sha256, "reason": reason} for sha256, reason in refused.items()],
             )
+            showing = sa.select(_I.c.product).where(
+                _I.c.catalog == catalog, _I.c.sha256.in_(refused)
+            )
+            self._db.execute(
+                _P.update()
+                .where(_P.c.catalog == catalog, _P.c.id.in_(showing))
+                .values(row_digest=None)
+            )
 
     def unplanned(self, catalog: str, digest: str, products: Sequence[str]) -> list[PlanEntry]:
         query = (
             sa.select(
                 _P,
                 _I.c.sha256,
-                _I.c.deleted.label("image_deleted"),
+                _GONE.label("gone"),
                 _I.c.state,
                 _F.c.key,
                 _E.c.row,
@@ -123,14 +151,14 @@ class SqlImports(ImportRecords):
                 _I.c.catalog == catalog,
                 _I.c.product.in_(products),
                 _I.c.plan_revision.is_(None),
-                _I.c.deleted | ((_I.c.state != ImageState.REFUSED) & _E.c.row.is_not(None)),
+                _GONE | ((_I.c.state != ImageState.REFUSED) & _E.c.row.is_not(None)),
             )
         )
         return [
             PlanEntry(
                 product=to_product(row),
                 sha256=row.sha256,
-                deleted=row.image_deleted,
+                deleted=row.gone,
                 searchable=row.state == ImageState.SEARCHABLE,
                 embeddings=row.key or "",
                 embedding_row=row.row or 0,
@@ -157,7 +185,7 @@ class SqlImports(ImportRecords):
 
     def deleted_after(self, catalog: str, plan_revision: int) -> list[tuple[str, str]]:
         query = sa.select(_I.c.product, _I.c.sha256).where(
-            _I.c.catalog == catalog, _I.c.plan_revision > plan_revision, _I.c.deleted
+            _I.c.catalog == catalog, _I.c.plan_revision > plan_revision, _GONE
         )
         return [(row.product, row.sha256) for row in self._db.execute(query)]
 
@@ -171,6 +199,7 @@ class SqlImports(ImportRecords):
                 "seen_revision": product.seen_revision,
                 "listed_revision": product.listed_revision,
                 "outcome": product.outcome,
+                "row_digest": merge.row_digest(product),
                 "deleted": product.deleted,
                 "update_time": now,
             }
@@ -185,13 +214,25 @@ class SqlImports(ImportRecords):
                 .where(
                     _I.c.catalog == catalog,
                     _I.c.product.in_(merge.payload_changed),
-                    ~_I.c.deleted,
+                    ~_GONE,
                 )
                 .values(plan_revision=None)
             )
 
     def _note_seen(self, catalog: str, merge: ShardMerge) -> None:
         """What this import says about products that it leaves as they are."""
+        said = [
+            {"of_product": product.id, "digest": digest}
+            for product in merge.touched_products()
+            if not product.changed and (digest := merge.row_digest(product)) != product.row_digest
+        ]
+        if said:
+            self._db.execute(
+                _P.update()
+                .where(_P.c.catalog == catalog, _P.c.id == sa.bindparam("of_product"))
+                .values(row_digest=sa.bindparam("digest")),
+                said,
+            )
         seen: defaultdict[tuple[int, int, str], list[str]] = defaultdict(list)
         for product in merge.touched_products():
             if not product.changed:
@@ -205,32 +246,6 @@ class SqlImports(ImportRecords):
                     seen_revision=seen_revision, listed_revision=listed_revision, outcome=outcome
                 )
             )
-
-    def _write_images(self, catalog: str, merge: ShardMerge, now: datetime) -> None:
-        rows = [
-            {
-                "catalog": catalog,
-                "product": product,
-                "sha256": sha256,
-                "state": image.state,
-                "refusal": "",
-                "source": image.source,
-                "origin": image.origin,
-                "revision": image.revision,
-                "plan_revision": image.plan_revision,
-                "deleted": image.deleted,
-                "create_time": image.create_time or now,
-            }
-            for (product, sha256), image in merge.touched_images()
-            if image.fresh
-        ]
-        upsert(self._db, _I, rows)
-        listed: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
-        for key, image in merge.touched_images():
-            if not image.fresh:
-                listed[image.revision].append(key)
-        for revision, images in listed.items():
-            self._update_images(catalog, images, {"revision": revision})
 
     def _update_images(
         self, catalog: str, images: Sequence[tuple[str, str]], values: Mapping[str, object]
@@ -254,7 +269,7 @@ def _images_of_product(column: sa.ColumnElement[Any]) -> sa.Select[Any]:
 
 
 def _usable_images() -> sa.Select[Any]:
-    """Images of the product of the outer query that search returns or will return."""
+    """Images of the product of the outer query that are not refused."""
     return _images_of_product(sa.literal(1)).where(
         ~_I2.c.deleted, _I2.c.state != ImageState.REFUSED
     )

@@ -4,6 +4,7 @@ Pure: works on what is stored and what the rows say, and collects what has to be
 `revision` is that of the import. A newer revision found in the records always wins.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,6 +17,8 @@ from services.core.shard_files import AcceptedRow
 _MERGED = (
     "title", "description", "categories", "labels", "parent", "price", "stock", "attributes",
 )  # fmt: skip
+_IN_ROW = 12  # bits
+_LAST = (1 << _IN_ROW) - 1
 _IN_PAYLOAD = ("sku", "categories", "labels", "parent", "price", "stock")
 
 
@@ -31,6 +34,7 @@ class StoredProduct:
     outcome: str
     deleted: bool
     update_time: datetime | None
+    row_digest: str | None = None
     changed: bool = False
 
 
@@ -41,6 +45,7 @@ class StoredImage:
     state: ImageState
     source: str
     origin: str
+    position: int | None
     revision: int
     plan_revision: int | None
     deleted: bool
@@ -66,6 +71,8 @@ class ShardMerge:
         self._superseded: list[AcceptedRow] = []
         self._missing: list[AcceptedRow] = []
         self._disagreements: list[tuple[AcceptedRow, str]] = []
+        self._by_product: defaultdict[str, list[tuple[str, str]]] | None = None
+        self._only_rows: dict[str, AcceptedRow | None] = {}  # None: there are several
         self.payload_changed: set[str] = set()
 
     def add(self, row: AcceptedRow) -> None:
@@ -80,12 +87,14 @@ class ShardMerge:
             if not lists_images:
                 self._missing.append(row)
                 return
-            product = self._create(product_id, row)
+            product, first = self._create(product_id, row), True
         elif product.seen_revision > self._revision:
             return  # a later import has spoken about this product
         else:
-            self._merge(product, row)
+            first = product.seen_revision < self._revision
+            self._merge(product, row, first)
         self._touched[product_id] = None
+        self._only_rows[product_id] = row if first else None
         if lists_images:
             product.listed_revision = self._revision
             self._list_images(product, row)
@@ -101,6 +110,21 @@ class ShardMerge:
 
     def touched_products(self) -> list[StoredProduct]:
         return [self._products[each] for each in self._touched]
+
+    def row_digest(self, product: StoredProduct) -> str | None:
+        """Digest of the row of a touched product, if it is all that there is to say about it."""
+        row = self._only_rows[product.id]
+        if row is None or not row.digest or product.revision > self._revision:
+            return None
+        if "images" in row.given:
+            live = dict(self._live_images(product))
+            imported = {sha for (_, sha), image in live.items() if image.origin == "import"}
+            shown = {sha for _, sha in live}
+            if any(image.state is ImageState.WITHHELD for image in live.values()):
+                return None  # each import has a line about it
+            if not imported <= set(row.sha256s) <= shown:
+                return None
+        return row.digest
 
     def touched_images(self) -> Iterator[tuple[tuple[str, str], StoredImage]]:
         return ((key, self._images[key]) for key in self._touched_images)
@@ -121,8 +145,9 @@ class ShardMerge:
         self._counts["created"] += 1
         return product
 
-    def _merge(self, product: StoredProduct, row: AcceptedRow) -> None:
-        first = product.seen_revision < self._revision
+    def _merge(self, product: StoredProduct, row: AcceptedRow, first: bool) -> None:
+        if product.outcome == "same" and not first:
+            self._list_all(product)
         if first:
             product.seen_revision = self._revision
             product.outcome = "unchanged"
@@ -161,6 +186,24 @@ class ShardMerge:
                 self._disagreements.append((row, name))
         return values
 
+    def _list_all(self, product: StoredProduct) -> None:
+        """The first row listed every imported image of the product, and did not note it."""
+        product.outcome = "unchanged"
+        for key, image in self._live_images(product):
+            if image.origin == "import" and image.revision < self._revision:
+                image.revision = self._revision
+                image.position = position(0, (image.position or 0) & _LAST)  # before other rows'
+                self._touched_images[key] = None
+
+    def _live_images(self, product: StoredProduct) -> Iterator[tuple[tuple[str, str], StoredImage]]:
+        if self._by_product is None:
+            self._by_product = defaultdict(list)
+            for key in self._images:
+                self._by_product[key[0]].append(key)
+        for key in self._by_product[product.id]:
+            if not self._images[key].deleted:
+                yield key, self._images[key]
+
     def _mark_changed(self, product: StoredProduct) -> None:
         product.changed = True
         if product.outcome == "unchanged":
@@ -169,17 +212,19 @@ class ShardMerge:
             self._counts["updated"] += 1
 
     def _list_images(self, product: StoredProduct, row: AcceptedRow) -> None:
-        for sha256, source in zip(row.sha256s, row.sources, strict=True):
+        for at, (sha256, source) in enumerate(zip(row.sha256s, row.sources, strict=True)):
             key = (product.id, sha256)
             image = self._images.get(key)
             if image and image.deleted and image.revision > self._revision:
                 continue  # deleted after this import was accepted
             if image is None or image.deleted or image.state is ImageState.REFUSED:
                 new = image is None or image.deleted
+                self._by_product = None
                 self._images[key] = StoredImage(
                     state=ImageState.PENDING,
                     source=source,
                     origin="import" if new or image is None else image.origin,
+                    position=position(row.row, at),
                     revision=self._revision,
                     plan_revision=None,
                     deleted=False,
@@ -188,9 +233,14 @@ class ShardMerge:
                 )
                 if new:
                     self._mark_changed(product)
-            else:
-                image.revision = max(image.revision, self._revision)
+            elif image.revision < self._revision:
+                image.revision, image.position = self._revision, position(row.row, at)
             self._touched_images[key] = None
+
+
+def position(row: int, image: int) -> int:
+    """Where in the manifest an image stands: number of the row, then its place in the row."""
+    return row << _IN_ROW | min(image, _LAST)
 
 
 def _value(row: AcceptedRow, name: str) -> object:

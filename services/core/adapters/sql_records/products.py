@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from services.core.adapters.sql_records import tables
 from services.core.adapters.sql_records.statements import upsert
-from services.core.domain.catalog import Image, ImageState, Product, ProductFields
+from services.core.domain.catalog import HIDDEN, Image, ImageState, Product, ProductFields
 from services.core.domain.errors import AlreadyExists, NotFound
 from services.core.record_ports import ProductRecords
 
@@ -23,6 +23,7 @@ _LIVE = sa.select(_I.c.product, _I.c.sha256).where(
     _I.c.catalog == sa.bindparam("of_catalog"),
     _I.c.product.in_(sa.bindparam("products", expanding=True)),
     ~_I.c.deleted,
+    _I.c.state.not_in(HIDDEN),
 )
 
 
@@ -47,6 +48,7 @@ class SqlProducts(ProductRecords):
             "seen_revision": 0,
             "listed_revision": 0,
             "outcome": "",
+            "row_digest": None,
             "deleted": False,
             "update_time": now,
         }
@@ -95,11 +97,16 @@ class SqlProducts(ProductRecords):
         self._db.execute(
             _P.update()
             .where(_P.c.catalog == catalog, _P.c.id == product)
-            .values(**field_values(fields), revision=revision, update_time=now)
+            .values(**field_values(fields), row_digest=None, revision=revision, update_time=now)
         )
         self._db.execute(
             _I.update()
-            .where(_I.c.catalog == catalog, _I.c.product == product, ~_I.c.deleted)
+            .where(
+                _I.c.catalog == catalog,
+                _I.c.product == product,
+                ~_I.c.deleted,
+                _I.c.state.not_in(HIDDEN),
+            )
             .values(plan_revision=None)
         )
         return self.get(catalog, product)
@@ -123,7 +130,7 @@ class SqlProducts(ProductRecords):
         self.get(catalog, product)
         key = (_I.c.catalog == catalog, _I.c.product == product, _I.c.sha256 == sha256)
         stored = self._db.execute(sa.select(_I).where(*key, ~_I.c.deleted)).one_or_none()
-        if stored is None or stored.state == ImageState.REFUSED:
+        if stored is None or stored.state in (ImageState.REFUSED, ImageState.FOLDED):
             row = {
                 "catalog": catalog,
                 "product": product,
@@ -179,6 +186,9 @@ class SqlProducts(ProductRecords):
         self, catalog: str, product: str, sha256: str, revision: int, now: datetime
     ) -> None:
         self.get_image(catalog, product, sha256)
+        self._db.execute(
+            _P.update().where(_P.c.catalog == catalog, _P.c.id == product).values(row_digest=None)
+        )
         self._db.execute(
             _I.update()
             .where(_I.c.catalog == catalog, _I.c.product == product, _I.c.sha256 == sha256)

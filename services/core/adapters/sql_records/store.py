@@ -12,7 +12,10 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import OperationalError
 
 from services.core.adapters.sql_records.catalogs import SqlCatalogs, SqlModels
+from services.core.adapters.sql_records.duplicates import SqlDuplicates
 from services.core.adapters.sql_records.embeddings import SqlEmbeddings
+from services.core.adapters.sql_records.erasing import SqlErasing
+from services.core.adapters.sql_records.exporting import SqlExport
 from services.core.adapters.sql_records.feeds import SqlFeeds
 from services.core.adapters.sql_records.imports import SqlImports
 from services.core.adapters.sql_records.operations import SqlOperations, SqlRequests
@@ -37,6 +40,9 @@ class SqlTransaction:
         self.operations = SqlOperations(connection)
         self.shards = SqlShards(connection)
         self.requests = SqlRequests(connection)
+        self.erasing = SqlErasing(connection)
+        self.export = SqlExport(connection)
+        self.duplicates = SqlDuplicates(connection)
 
 
 class SqlRecords(RecordStore):

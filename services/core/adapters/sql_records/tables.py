@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -90,8 +91,13 @@ products = Table(
     # The last import that listed the product, and the last that listed its images.
     Column("seen_revision", BigInteger, nullable=False),
     Column("listed_revision", BigInteger, nullable=False),
-    # What that import did to it: created, updated or unchanged.
+    # What that import did to it: created, updated, unchanged, or same (unchanged, its only row
+    # said the same as before).
     Column("outcome", String(10), nullable=False),
+    # Digest of the one row that the product and its imported images are exactly as it says.
+    Column("row_digest", String(33)),
+    # Whether the last import that listed its images folds near-duplicates; empty: no.
+    Column("folds", Boolean),
     Column("deleted", Boolean, nullable=False),
     Column("update_time", UtcTime, nullable=False),
     Index("products_listed", "catalog", "listed_revision"),
@@ -108,12 +114,30 @@ product_images = Table(
     Column("refusal", String(64), nullable=False),
     Column("source", Text, nullable=False),
     Column("origin", String(10), nullable=False),
+    # Where the last import that listed it did so first (merging.position).
+    Column("position", BigInteger),
     Column("revision", BigInteger, nullable=False),
     Column("plan_revision", BigInteger),
     Column("deleted", Boolean, nullable=False),
     Column("create_time", UtcTime, nullable=False),
     Index("product_images_planned", "catalog", "plan_revision"),
-    Index("product_images_hash", "catalog", "sha256"),
+    # All that is looked at to count the products that show a picture.
+    Index("product_images_hash", "catalog", "sha256", "deleted"),
+    # Few images are kept out of search, and the end of every import asks which.
+    Index(
+        "product_images_withheld",
+        "catalog",
+        "sha256",
+        sqlite_where=text("state = 'withheld'"),
+        postgresql_where=text("state = 'withheld'"),
+    ),
+    Index(
+        "product_images_folded",
+        "catalog",
+        "product",
+        sqlite_where=text("state = 'folded'"),
+        postgresql_where=text("state = 'folded'"),
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -131,6 +155,8 @@ embeddings = Table(
     Column("sha256", String(64), primary_key=True),
     Column("file", Integer, nullable=False),
     Column("row", Integer, nullable=False),
+    # near_duplicates.fingerprint of the pixels that were embedded; empty for older ones.
+    Column("picture_hash", String(16)),
     sqlite_with_rowid=False,
 )
 

@@ -1,4 +1,4 @@
-"""Products that a full feed does not remove, because a row with their SKU was rejected."""
+"""What nightly feeds need: products to spare, and what the last row said of each product."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,3 +16,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("operation", "product"),
         sqlite_with_rowid=False,
     )
+    op.add_column("products", sa.Column("row_digest", sa.String(length=33), nullable=True))
