@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from services.coordinator import finishing, starting
+from services.coordinator import erasing, finishing, starting
 from services.coordinator.index_stage import heal
 from services.coordinator.settings import CoordinatorLimits
 from services.coordinator.stage_times import note_time
@@ -162,8 +162,16 @@ class Coordinator:
             result = finishing.write_report(
                 self._records, self._objects, operation, self._limits.reported_rejections
             )
+        if operation.kind is OperationKind.ERASE_CONTENT and not operation.error_reason:
+            erased = erasing.erase(self._records, self._objects, operation)
+            if erased is None:
+                return  # shards that are under way come first; the next tick looks again
+            result = erased
         with self._records.begin(write=True) as tx:
-            finishing.end(tx, tx.operations.get(operation.id), result, self._clock.now())
+            ending = tx.operations.get(operation.id)
+            if operation.kind is OperationKind.ERASE_CONTENT:
+                erasing.forget_details(ending)
+            finishing.end(tx, ending, result, self._clock.now())
         finishing.remove_working_files(self._objects, operation)
         _log.info("operation.done", operation=operation.id, kind=operation.kind)
 

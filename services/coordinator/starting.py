@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from services.coordinator.erasing import start_erasing
 from services.coordinator.step import Step, embed_body
 from services.core.domain.operations import OperationKind, OperationState
 from services.core.messages import DropCollection, EmbedSingle, IngestManifest
@@ -17,6 +18,8 @@ def start(step: Step) -> None:
             _start_change(step)
         case OperationKind.DELETE_CATALOG:
             _start_deletion(step)
+        case OperationKind.ERASE_CONTENT:
+            start_erasing(step)
     step.operation.state = OperationState.RUNNING
 
 

@@ -11,10 +11,13 @@ from services.core.ports import Clock, Embedder, ObjectStore, TaskQueue, VectorS
 from services.core.record_ports import RecordStore
 from services.gateway.handlers.catalogs import Catalogs
 from services.gateway.handlers.contents import Contents
+from services.gateway.handlers.erasing import Erasing
+from services.gateway.handlers.exports import Exports
 from services.gateway.handlers.images import Images
 from services.gateway.handlers.imports import Imports
 from services.gateway.handlers.operations import Operations
 from services.gateway.handlers.products import Products
+from services.gateway.handlers.reports import Reports
 from services.gateway.handlers.search import Search
 from services.gateway.handlers.threads import Threads
 from services.gateway.handlers.transactions import Transactions
@@ -50,15 +53,18 @@ class Gateway:
         searches = Threads(limits.search_threads, "gateway-search")
         self._threads = (records, objects, manifests, searches)
         transactions = Transactions(ports.records, ports.queue, ports.clock, records)
+        self._operations = Operations(transactions, ports.objects, objects, limits.poll_interval)
         use_cases = UseCases(
             catalogs=Catalogs(transactions, limits),
             products=Products(transactions),
             images=Images(transactions, ports.objects, objects, limits.image),
             contents=Contents(transactions, ports.objects, objects, limits),
             imports=Imports(transactions, ports.objects, manifests, limits),
+            reports=Reports(self._operations, ports.objects, objects),
+            erasing=Erasing(transactions),
+            exports=Exports(transactions, ports.objects, objects),
         )
         search = Search(ports.records, ports.vectors, ports.embedder, searches, limits)
-        self._operations = Operations(transactions, limits.poll_interval)
         self._catalog_servicer = CatalogServicer(use_cases, limits)
         self._search_servicer = SearchServicer(search, limits)
         self._operations_servicer = OperationsServicer(self._operations, limits)

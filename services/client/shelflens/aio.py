@@ -14,13 +14,13 @@ from collections.abc import (
     Callable,
 )
 from pathlib import Path
-from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import grpc
 import grpc.aio
 
-from shelflens import values
-from shelflens.calls import catalogs, images, operations, products
+from shelflens import convert, values
+from shelflens.calls import catalogs, contents, images, operations, products
 from shelflens.calls.call import Call, Pages, describe
 from shelflens.calls.images import Photo
 from shelflens.calls.search import Answer, PhotoStream, SearchOptions, search_products
@@ -78,6 +78,8 @@ class AsyncClient:
     delete_image = _awaiting(images.delete_image)
     import_manifest = _awaiting(images.import_manifest)
 
+    erase = _awaiting(contents.erase)
+
     search = _awaiting(search_products)
 
     get_operation = _awaiting(operations.get_operation)
@@ -125,6 +127,29 @@ class AsyncClient:
             return b"".join([piece.data async for piece in pieces])
         except grpc.RpcError as error:
             raise from_rpc(error, self.target) from None
+
+    async def download_import_errors(self, operation: str) -> AsyncIterator[bytes]:
+        """As `Client.download_import_errors`."""
+        request = contents.errors_request(operation)
+        async for each in self._stream("DownloadImportErrors", request):
+            yield each.data
+
+    async def export_embeddings(self, catalog: str) -> AsyncIterator[values.ImageEmbedding]:
+        """As `Client.export_embeddings`."""
+        request = contents.embeddings_request(catalog)
+        async for message in self._stream("ExportEmbeddings", request):
+            for each in convert.embeddings(message):
+                yield each
+
+    async def _stream(self, rpc: str, request: Any) -> AsyncIterator[Any]:
+        answers = getattr(self._stubs.catalogs, rpc)(request)
+        try:
+            async for message in answers:
+                yield message
+        except grpc.RpcError as error:
+            raise from_rpc(error, self.target) from None
+        finally:
+            answers.cancel()
 
     async def search_many(
         self,

@@ -9,12 +9,12 @@ with Client("127.0.0.1:50051") as client:
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import grpc
 
-from shelflens import values
-from shelflens.calls import catalogs, images, operations, products
+from shelflens import convert, values
+from shelflens.calls import catalogs, contents, images, operations, products
 from shelflens.calls.call import Call, Pages, describe
 from shelflens.calls.images import Photo
 from shelflens.calls.search import Answer, PhotoStream, SearchOptions, search_products
@@ -71,6 +71,8 @@ class Client:
     delete_image = _blocking(images.delete_image)
     import_manifest = _blocking(images.import_manifest)
 
+    erase = _blocking(contents.erase)
+
     search = _blocking(search_products)
 
     get_operation = _blocking(operations.get_operation)
@@ -117,6 +119,30 @@ class Client:
             return b"".join(piece.data for piece in pieces)
         except grpc.RpcError as error:
             raise from_rpc(error, self.target) from None
+
+    def download_import_errors(self, operation: str) -> Iterator[bytes]:
+        """Every rejection of a finished import as CSV, in pieces (UTF-8, with a header line).
+
+        Cells that a spreadsheet would run stand behind an apostrophe.
+        """
+        request = contents.errors_request(operation)
+        return (each.data for each in self._stream("DownloadImportErrors", request))
+
+    def export_embeddings(self, catalog: str) -> Iterator[values.ImageEmbedding]:
+        """The embeddings of a catalogue's searchable images, in no promised order."""
+        request = contents.embeddings_request(catalog)
+        for message in self._stream("ExportEmbeddings", request):
+            yield from convert.embeddings(message)
+
+    def _stream(self, rpc: str, request: Any) -> Iterator[Any]:
+        """The messages of an answer that may take as long as it wants."""
+        answers = getattr(self._stubs.catalogs, rpc)(request)
+        try:
+            yield from answers
+        except grpc.RpcError as error:
+            raise from_rpc(error, self.target) from None
+        finally:
+            answers.cancel()
 
     def search_many(
         self,

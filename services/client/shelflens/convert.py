@@ -1,6 +1,6 @@
 """From protobuf messages to the values that users get."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -95,6 +95,14 @@ def _result(message: search_pb2.SearchResult) -> values.SearchResult:
     )
 
 
+def embeddings(
+    message: catalogs_pb2.ExportEmbeddingsResponse,
+) -> Iterator[values.ImageEmbedding]:
+    """The images of one message."""
+    for each in message.embeddings:
+        yield values.ImageEmbedding(each.image, each.sku, tuple(each.values), message.model_digest)
+
+
 def operation(message: Any) -> values.Operation:
     """A google.longrunning.Operation; metadata of a type unknown to this client is tolerated."""
     error = from_status(message.error) if message.HasField("error") else None
@@ -114,6 +122,10 @@ def operation(message: Any) -> values.Operation:
             values.ProductChange(each.sku, each.change, tuple(each.fields))
             for each in response.changes
         )
+    erased = catalogs_pb2.EraseContentResponse()
+    if message.HasField("response") and message.response.Unpack(erased):
+        counts = (erased.image_count, erased.object_count, erased.shared_count)
+        found["erased"] = values.Erasure(*counts)
     if error is not None and error.code == "CANCELLED":
         state = "CANCELLED"
     found["state"] = found.get("state") or state
@@ -143,9 +155,20 @@ def _delete_metadata(packed: Any) -> tuple[str, dict[str, Any]]:
     return "delete_catalog", found
 
 
+def _erase_metadata(packed: Any) -> tuple[str, dict[str, Any]]:
+    message = catalogs_pb2.EraseContentMetadata()
+    packed.Unpack(message)
+    return "erase_content", {
+        "catalog": message.catalog,
+        "target": message.target,
+        "create_time": _time(message, "create_time"),
+    }
+
+
 _METADATA: dict[str, Callable[[Any], tuple[str, dict[str, Any]]]] = {
     catalogs_pb2.ImportProductsMetadata.DESCRIPTOR.full_name: _import_metadata,
     catalogs_pb2.DeleteCatalogMetadata.DESCRIPTOR.full_name: _delete_metadata,
+    catalogs_pb2.EraseContentMetadata.DESCRIPTOR.full_name: _erase_metadata,
 }
 
 

@@ -63,6 +63,14 @@ def image_name(image: str) -> str:
     return f"{product_name(product)}/images/{sha256}"
 
 
+def content_name(content: str) -> str:
+    """A product or an image, by its full name or as CATALOG/SKU or CATALOG/SKU/SHA256."""
+    short = not content.startswith("catalogs/")
+    if short and content.count("/") > 1 and _SHA256.fullmatch(content.rpartition("/")[2]):
+        return image_name(content)
+    return product_name(content)
+
+
 def operation_name(operation: str) -> str:
     """With or without `operations/` in front."""
     return operation if operation.startswith("operations/") else f"operations/{operation}"

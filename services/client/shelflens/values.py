@@ -45,7 +45,11 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One stored picture of a product. `state` is PENDING, SEARCHABLE or REFUSED."""
+    """One stored picture of a product.
+
+    `state` is PENDING, SEARCHABLE, REFUSED, WITHHELD (too many products show it) or FOLDED (an
+    image of its product before it shows almost the same).
+    """
 
     name: str
     sha256: str
@@ -158,11 +162,35 @@ class ProductChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Erasure:
+    """What an erasure removed: images of the product, and stored objects (pictures, embeddings).
+
+    `shared_count` pictures stay, because other products show them too.
+    """
+
+    image_count: int
+    object_count: int
+    shared_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEmbedding:
+    """The embedding of one searchable image, by the model with that digest."""
+
+    image: str
+    sku: str
+    values: tuple[float, ...]
+    model_digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
-    """Long-running work. `kind` is import, delete_catalog, or the unknown metadata's type name.
+    """Long-running work. `kind` is import, delete_catalog, erase_content, or the type name of
+    metadata that this client does not know.
 
     `counts`, `rejections`, `prune` and `stages` are those of an import, `changes` those that a dry
-    run (`validate_only`) found; `error` says why a finished one failed.
+    run (`validate_only`) found; `target` and `erased` are those of an erasure; `error` says why a
+    finished one failed.
     """
 
     name: str
@@ -180,6 +208,8 @@ class Operation:
     prune: PruneResult | None = None
     stages: tuple[StageTime, ...] = ()
     changes: tuple[ProductChange, ...] = ()
+    target: str = ""
+    erased: Erasure | None = None
     create_time: datetime | None = None
     update_time: datetime | None = None
     error: ShelflensError | None = None

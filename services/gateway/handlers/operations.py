@@ -5,10 +5,12 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
-from services.core.domain import names
+from services.core.domain import keys, names
 from services.core.domain.errors import FailedPrecondition, NotFound, ShelflensError
 from services.core.domain.operations import VISIBLE_KINDS, Operation, OperationKind
+from services.core.ports import ObjectStore
 from services.core.record_ports import Records
+from services.gateway.handlers.threads import Threads
 from services.gateway.handlers.transactions import Change, Transactions
 
 log = logging.getLogger(__name__)
@@ -17,8 +19,16 @@ log = logging.getLogger(__name__)
 class Operations:
     """Reads, waits for, cancels and deletes operations that users may see."""
 
-    def __init__(self, transactions: Transactions, poll_interval: float) -> None:
+    def __init__(
+        self,
+        transactions: Transactions,
+        objects: ObjectStore,
+        threads: Threads,
+        poll_interval: float,
+    ) -> None:
         self._transactions = transactions
+        self._objects = objects
+        self._threads = threads
         self._watcher = _Watcher(transactions, poll_interval)
 
     async def get(self, operation: str) -> Operation:
@@ -40,14 +50,15 @@ class Operations:
     async def cancel(self, operation: str) -> None:
         """Asks for the end of an import; done ones stay as they are.
 
-        Raises NotFound; FailedPrecondition (NOT_CANCELLABLE) for a deletion.
+        Raises NotFound; FailedPrecondition (NOT_CANCELLABLE) for a deletion or an erasure.
         """
 
         def work(change: Change) -> None:
             found = _visible(change.tx, operation)
             if found.kind is not OperationKind.IMPORT and not found.state.done:
                 raise FailedPrecondition(
-                    f"operations/{operation} deletes a catalogue: it cannot be cancelled",
+                    f"operations/{operation} removes what nobody sees any more: "
+                    "it cannot be cancelled",
                     reason="NOT_CANCELLABLE",
                     metadata={"operation": operation},
                 )
@@ -60,7 +71,13 @@ class Operations:
         self._watcher.close()
 
     async def delete(self, operation: str) -> None:
-        """Forgets a finished operation. Raises NotFound, FailedPrecondition (OPERATION_RUNNING)."""
+        """Forgets a finished operation and its report.
+
+        Raises NotFound, FailedPrecondition (OPERATION_RUNNING).
+        """
+        # The report first: after a crash in between, a repeat still finds the operation.
+        if (await self.get(operation)).state.done:
+            await self._threads.call(self._objects.delete, keys.report_key(operation))
 
         def work(change: Change) -> None:
             _visible(change.tx, operation)

@@ -14,9 +14,12 @@ from services.core.domain import names
 from services.core.domain.errors import NotFound
 from services.gateway.handlers.catalogs import Catalogs
 from services.gateway.handlers.contents import Contents, Piece
+from services.gateway.handlers.erasing import Erasing
+from services.gateway.handlers.exports import Exports
 from services.gateway.handlers.images import Images
 from services.gateway.handlers.imports import Imports
 from services.gateway.handlers.products import Products
+from services.gateway.handlers.reports import Reports
 from services.gateway.servicers import conversions as convert
 from services.gateway.servicers.deadlines import Context
 from services.gateway.servicers.masks import written_fields
@@ -32,6 +35,7 @@ CATALOG = "catalogs/*"
 PRODUCT = "catalogs/*/products/*"
 IMAGE = "catalogs/*/products/*/images/*"
 MANIFEST = "catalogs/*/manifests/*"
+OPERATION = "operations/*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,9 @@ class UseCases:
     images: Images
     contents: Contents
     imports: Imports
+    reports: Reports
+    erasing: Erasing
+    exports: Exports
 
 
 class CatalogServicer(catalogs_pb2_grpc.CatalogServiceServicer):
@@ -54,6 +61,9 @@ class CatalogServicer(catalogs_pb2_grpc.CatalogServiceServicer):
         self._images = use_cases.images
         self._contents = use_cases.contents
         self._imports = use_cases.imports
+        self._reports = use_cases.reports
+        self._erasing = use_cases.erasing
+        self._exports = use_cases.exports
         self._limits = limits
         # Each holds a few images in memory, however many clients there are.
         self._uploads = asyncio.Semaphore(limits.uploads)
@@ -206,6 +216,28 @@ class CatalogServicer(catalogs_pb2_grpc.CatalogServiceServicer):
         call = once(request, request.request_id, operations_pb2.Operation, operation_message)
         rules = read_rules(request)
         return await self._imports.start(catalog, manifest, request.display_name, rules, call)
+
+    async def DownloadImportErrors(
+        self, request: pb.DownloadImportErrorsRequest, context: Context
+    ) -> AsyncIterator[pb.DownloadImportErrorsResponse]:
+        async for piece in self._reports.download(*names.parse(request.name, OPERATION)):
+            yield pb.DownloadImportErrorsResponse(data=piece)
+
+    async def EraseContent(
+        self, request: pb.EraseContentRequest, context: Context
+    ) -> operations_pb2.Operation:
+        catalog, product, sha256 = convert.erased_ids(request.name)
+        call = once(request, request.request_id, operations_pb2.Operation, operation_message)
+        return await self._erasing.erase(catalog, product, sha256, call)
+
+    async def ExportEmbeddings(
+        self, request: pb.ExportEmbeddingsRequest, context: Context
+    ) -> AsyncIterator[pb.ExportEmbeddingsResponse]:
+        deployment = await self._exports.deployment(*names.parse(request.parent, CATALOG, "parent"))
+        # Alone, so that an empty catalogue has a model too.
+        yield pb.ExportEmbeddingsResponse(model_digest=deployment.model_digest)
+        async for exported in self._exports.pieces(deployment):
+            yield convert.exported_message(deployment, exported)
 
     def _page(self, request: Message, size: int, token: str) -> Page:
         limits = self._limits

@@ -7,7 +7,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.core.domain import names
 from services.core.domain.catalog import Catalog, Image, ImageState, Product, ProductFields
+from services.core.record_ports import Deployment
 from services.gateway.handlers.contents import Stored
+from services.gateway.handlers.exports import Exported
 from services.gateway.handlers.imports import StoredManifest
 from shelflens.v1 import catalogs_pb2 as pb
 
@@ -15,6 +17,8 @@ _STATES = {
     ImageState.PENDING: pb.Image.STATE_PENDING,
     ImageState.SEARCHABLE: pb.Image.STATE_SEARCHABLE,
     ImageState.REFUSED: pb.Image.STATE_REFUSED,
+    ImageState.WITHHELD: pb.Image.STATE_WITHHELD,
+    ImageState.FOLDED: pb.Image.STATE_FOLDED,
 }
 
 
@@ -115,3 +119,26 @@ def stored_message(stored: Stored) -> pb.UploadContentsResponse:
         for each in stored.refusals
     ]
     return pb.UploadContentsResponse(stored_count=stored.count, refusals=refusals)
+
+
+def erased_ids(name: str) -> tuple[str, str, str]:
+    """Catalogue, product and hash (empty for a whole product). Raises InvalidArgument."""
+    if "/images/" in name:
+        catalog, product, sha256 = names.parse(name, "catalogs/*/products/*/images/*")
+        return catalog, product, names.check_digest(sha256, "name")
+    catalog, product = names.parse(name, "catalogs/*/products/*")
+    return catalog, product, ""
+
+
+def exported_message(deployment: Deployment, exported: Exported) -> pb.ExportEmbeddingsResponse:
+    return pb.ExportEmbeddingsResponse(
+        model_digest=deployment.model_digest,
+        embeddings=[
+            pb.ImageEmbedding(
+                image=names.image_name(deployment.catalog, image.product, image.sha256),
+                sku=image.sku,
+                values=values.tolist(),
+            )
+            for image, values in zip(exported.images, exported.embeddings, strict=True)
+        ],
+    )

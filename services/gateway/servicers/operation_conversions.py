@@ -39,6 +39,12 @@ def _metadata(operation: Operation) -> Message:
         return pb.DeleteCatalogMetadata(
             catalog=catalog, create_time=timestamp(operation.create_time)
         )
+    if operation.kind is OperationKind.ERASE_CONTENT:
+        return pb.EraseContentMetadata(
+            catalog=catalog,
+            target=operation.request["target"],
+            create_time=timestamp(operation.create_time),
+        )
     return pb.ImportProductsMetadata(
         catalog=catalog,
         display_name=operation.request.get("display_name", ""),
@@ -55,6 +61,9 @@ def _metadata(operation: Operation) -> Message:
 def _response(operation: Operation) -> Message:
     if operation.kind is OperationKind.DELETE_CATALOG:
         return Empty()
+    if operation.kind is OperationKind.ERASE_CONTENT:
+        counts = ("image_count", "object_count", "shared_count")
+        return pb.EraseContentResponse(**{name: operation.result[name] for name in counts})
     return pb.ImportProductsResponse(
         counts=_counts(operation.counts),
         rejections=[

@@ -6,7 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
-from shelflens.cli import catalogs, images, importing, operations, products, search, serve
+from shelflens.cli import (
+    catalogs,
+    erasing,
+    exporting,
+    images,
+    importing,
+    operations,
+    presets,
+    products,
+    search,
+    serve,
+)
 from shelflens.errors import InvalidArgument, NotFound, ShelflensError, Unavailable
 
 EXIT_ERROR, EXIT_USAGE, EXIT_NOT_FOUND, EXIT_REJECTED, EXIT_UNAVAILABLE = 1, 2, 3, 4, 5
@@ -46,10 +57,13 @@ def _root(
 app.command("serve", **serve.SETTINGS)(serve.serve)
 app.command("import", epilog=_EPILOG)(importing.import_command)
 app.command("search", epilog=_EPILOG)(search.search_command)
+app.command("export", epilog=_EPILOG)(exporting.export_command)
+app.command("erase", epilog=_EPILOG)(erasing.erase_command)
 app.add_typer(catalogs.app, name="catalogs")
 app.add_typer(products.app, name="products")
 app.add_typer(images.app, name="images")
 app.add_typer(operations.app, name="operations")
+app.add_typer(presets.app, name="presets")
 
 
 def exit_code(error: ShelflensError) -> int:
@@ -60,6 +74,10 @@ def exit_code(error: ShelflensError) -> int:
         case Unavailable():
             return EXIT_UNAVAILABLE
         case InvalidArgument(reason="INVALID_NAME" | "INVALID_MAPPING" | "QUERY_MISSING"):
+            return EXIT_USAGE
+        case InvalidArgument(
+            reason="INVALID_PRESET" | "PRESET_UNKNOWN" | "SPLIT_UNKNOWN" | "SPLIT_MISSING"
+        ):
             return EXIT_USAGE
         case _:
             return EXIT_ERROR

@@ -1,12 +1,29 @@
 """`shelflens operations`: imports and deletions that run on the server."""
 
 from itertools import islice
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shelflens.cli.output import AsJson, Limit, Target, connect, print_json, say, show, show_table
+from shelflens.cli.operation_text import operation_lines
+from shelflens.cli.output import (
+    AsJson,
+    Limit,
+    Target,
+    connect,
+    print_json,
+    print_json_list,
+    say,
+    show,
+    show_table,
+)
+from shelflens.cli.saving import STDOUT, saved
 from shelflens.cli.watching import finish, wait_for
+
+if TYPE_CHECKING:
+    from shelflens.client import Client
+    from shelflens.values import Operation
 
 app = typer.Typer(
     help="Follow imports and other long-running work.",
@@ -38,10 +55,69 @@ def list_(
 
 
 @app.command()
-def get(context: typer.Context, name: Name, target: Target = None, as_json: AsJson = False) -> None:
+def get(
+    context: typer.Context,
+    name: Name,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page about an import.")
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="ROOT", help="With --html: pictures of what was rejected, from here."),
+    ] = None,
+    target: Target = None,
+    as_json: AsJson = False,
+) -> None:
     """Show one operation as it is now."""
     with connect(context, target) as client:
-        show(client.get_operation(name), as_json)
+        operation = client.get_operation(name)
+        if html is not None:
+            _write_page(client, operation, html, images)
+    if as_json:
+        print_json(operation)
+    elif html is None:
+        for line in operation_lines(operation):
+            typer.echo(line)
+
+
+def _write_page(client: "Client", operation: "Operation", path: Path, images: Path | None) -> None:
+    from shelflens.reports.page import import_page
+    from shelflens.reports.rejections import read_rejections
+    from shelflens.reports.thumbnails import Thumbnails
+
+    thumbnails = None if images is None else Thumbnails(images)
+    pieces = client.download_import_errors(operation.name)
+    with saved(path) as file:
+        for text in import_page(operation, read_rejections(pieces), thumbnails):
+            file.write(text.encode("utf-8", "replace"))
+    if str(path) != STDOUT:
+        say(f"wrote {path}")
+
+
+@app.command()
+def errors(
+    context: typer.Context,
+    name: Name,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File to write; - is stdout.")
+    ] = Path(STDOUT),
+    target: Target = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write every rejected row of an import as CSV: row, SKU, reason, field, value."""
+    from shelflens.reports.rejections import read_rejections
+
+    with connect(context, target) as client:
+        pieces = client.download_import_errors(name)
+        if str(output) == STDOUT and as_json:
+            print_json_list(read_rejections(pieces))
+            return
+        with saved(output) as file:
+            size = sum(file.write(piece) for piece in pieces)
+    if as_json:
+        print_json({"operation": name, "file": str(output), "size_bytes": size})
+    elif str(output) != STDOUT:
+        say(f"wrote {output}")
 
 
 @app.command()

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from shelflens.cli.operation_text import erasure_line, import_lines
 from shelflens.cli.output import print_json, say
 
 if TYPE_CHECKING:
     from shelflens.client import Client
     from shelflens.importing.progress import Progress
-    from shelflens.values import Operation, PruneResult
+    from shelflens.values import Operation
 
-_SHOWN_REJECTIONS = 10
-_SHOWN_CHANGES = 20
 _TITLES = {"upload": "uploading", "import": "importing"}
 EXIT_ERROR, EXIT_REJECTED, EXIT_NOT_PRUNED, EXIT_INTERRUPTED = 1, 4, 6, 130
 
@@ -101,62 +100,16 @@ def finish(operation: "Operation", *, as_json: bool, fail_on_rejected: bool) -> 
         if operation.error is not None:
             raise typer.Exit(EXIT_ERROR)
     else:
-        if operation.kind == "import":
-            _say_counts(operation)
+        for line in import_lines(operation) if operation.kind == "import" else ():
+            typer.echo(line)
+        if operation.erased:
+            typer.echo(erasure_line(operation.erased))
         operation.raise_for_error()
         typer.echo(f"{operation.name} {operation.state}")
     if operation.prune is not None and operation.prune.refusal:
         raise typer.Exit(EXIT_NOT_PRUNED)
     if fail_on_rejected and operation.counts.rows_rejected:
         raise typer.Exit(EXIT_REJECTED)
-
-
-def _say_counts(operation: "Operation") -> None:
-    counts = operation.counts
-    if operation.validate_only:
-        typer.echo("dry run: nothing was changed; an import would do this:")
-    typer.echo(
-        f"rows: {counts.rows_read} read, {counts.rows_accepted} accepted, "
-        f"{counts.rows_rejected} rejected"
-    )
-    typer.echo(
-        f"products: {counts.products_created} created, {counts.products_updated} updated, "
-        f"{counts.products_unchanged} unchanged"
-        + (f", {counts.products_removed} removed" if counts.products_removed else "")
-    )
-    typer.echo(
-        f"images: {counts.images_embedded} embedded, {counts.images_reused} reused, "
-        f"{counts.images_refused} refused, {counts.images_removed} removed"
-    )
-    for count, what in (
-        (counts.images_withheld, "shared by too many products, kept out of search"),
-        (counts.images_folded, "near-duplicates within a product, kept out of search"),
-    ):
-        if count:
-            typer.echo(f"  {count} {what}")
-    if operation.prune is not None:
-        _say_prune(operation.prune)
-    for change in operation.changes[:_SHOWN_CHANGES]:
-        typer.echo(f"  {change.change} {change.sku} {' '.join(change.fields)}".rstrip())
-    for reason, count in sorted(counts.rejected_by_reason.items(), key=lambda each: -each[1]):
-        typer.echo(f"  {reason}: {count}")
-    for each in operation.rejections[:_SHOWN_REJECTIONS]:
-        what = "row rejected" if each.row_rejected else "image refused"
-        where = " ".join(part for part in (each.sku, each.field) if part)
-        typer.echo(f"  row {each.row}: {what}: {each.reason} {where} {each.value!r}".rstrip())
-    if operation.errors_uri:
-        typer.echo(f"full report: {operation.errors_uri}")
-
-
-def _say_prune(prune: "PruneResult") -> None:
-    if prune.refusal:
-        typer.echo(f"prune: nothing removed: {prune.refusal}: {prune.message}")
-        return
-    spared = f", {prune.spared_count} spared: their rows were rejected"
-    typer.echo(
-        f"prune: {prune.candidate_count} products no longer listed, {prune.removed_count} removed"
-        + (spared if prune.spared_count else "")
-    )
 
 
 def _bars() -> Any:

@@ -305,7 +305,7 @@ class CatalogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExportEmbeddings(self, request, context):
-        """Reads the embeddings of a catalogue's searchable images, in the order of their names.
+        """Reads the embeddings of a catalogue's searchable images, in no promised order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -86,7 +86,7 @@ class CatalogServiceStub:
     The operation's response is EraseContentResponse, its metadata is EraseContentMetadata.
     """
     ExportEmbeddings: grpc.UnaryStreamMultiCallable[catalogs_pb2.ExportEmbeddingsRequest, catalogs_pb2.ExportEmbeddingsResponse]
-    """Reads the embeddings of a catalogue's searchable images, in the order of their names."""
+    """Reads the embeddings of a catalogue's searchable images, in no promised order."""
 
 @typing.type_check_only
 class CatalogServiceAsyncStub(CatalogServiceStub):
@@ -145,7 +145,7 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     The operation's response is EraseContentResponse, its metadata is EraseContentMetadata.
     """
     ExportEmbeddings: aio.UnaryStreamMultiCallable[catalogs_pb2.ExportEmbeddingsRequest, catalogs_pb2.ExportEmbeddingsResponse]  # type: ignore[assignment]
-    """Reads the embeddings of a catalogue's searchable images, in the order of their names."""
+    """Reads the embeddings of a catalogue's searchable images, in no promised order."""
 
 class CatalogServiceServicer(metaclass=abc_1.ABCMeta):
     """Manages what can be found: catalogues, their products, and the images of those."""
@@ -333,6 +333,6 @@ class CatalogServiceServicer(metaclass=abc_1.ABCMeta):
         request: catalogs_pb2.ExportEmbeddingsRequest,
         context: _ServicerContext,
     ) -> typing.Union[abc.Iterator[catalogs_pb2.ExportEmbeddingsResponse], abc.AsyncIterator[catalogs_pb2.ExportEmbeddingsResponse]]:
-        """Reads the embeddings of a catalogue's searchable images, in the order of their names."""
+        """Reads the embeddings of a catalogue's searchable images, in no promised order."""
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: typing.Union[grpc.Server, aio.Server]) -> None: ...

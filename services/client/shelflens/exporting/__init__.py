@@ -1,0 +1,1 @@
+"""A catalogue as files: its records, and the embeddings of its images."""
