@@ -68,8 +68,12 @@ def _judge(step: Step, shard: Shard) -> None:
     """Every row of the shard becomes accepted or rejected: all its images are decided now."""
     if shard.notes.get("failed"):
         return
-    gone = set(shard.notes.get("gone", []))
-    rows = [row for row in step.accepted(shard.notes["accepted"]) if row.row not in gone]
+    gone, same = (set(shard.notes.get(name, [])) for name in ("gone", "same"))
+    rows = [
+        row
+        for at, row in enumerate(step.accepted(shard.notes["accepted"]))
+        if at not in same and row.row not in gone
+    ]
     hashes = list({sha for row in rows for sha in row.sha256s})
     refused = step.tx.embeddings.settled(step.operation.id, hashes)
     step.tx.imports.refuse_images(step.operation.catalog, refused)

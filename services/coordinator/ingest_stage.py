@@ -42,17 +42,25 @@ def apply_ingest(step: Step) -> bool:
     if ImportRules.of(step.operation.request).validate_only:
         preview(step, shard, rows)
     else:
-        _to_embed_stage(step, shard, _merge(step, shard, rows))
+        missing = _merge(step, shard, rows)
+        if missing is not None:
+            _to_embed_stage(step, shard, missing)
+        else:
+            shard.stage, shard.report = Stage.DONE, None
+            step.tx.shards.save(shard)
     return True
 
 
-def _merge(step: Step, shard: Shard, rows: Sequence[AcceptedRow]) -> list[str]:
-    """Merges the rows into the records; returns the hashes that have to be embedded."""
+def _merge(step: Step, shard: Shard, rows: Sequence[AcceptedRow]) -> list[str] | None:
+    """Merges the rows into the records; returns the hashes that have to be embedded.
+
+    None: every row says what it said last time, and nothing is left to do for any.
+    """
     operation, counts = step.operation, step.operation.counts
     if operation.request.get("fold_duplicates", False):  # whoever changes that is to be merged
         rows = [replace(row, digest=f"{row.digest}f") for row in rows]
     same = _same_rows(step, rows)
-    others = [row for row in rows if row.row not in same]
+    others = [row for at, row in enumerate(rows) if at not in same]
     merged = step.tx.imports.merge_rows(operation.catalog, others, operation.revision, step.now)
     counts.products_created += merged.created
     counts.products_updated += merged.updated
@@ -60,10 +68,13 @@ def _merge(step: Step, shard: Shard, rows: Sequence[AcceptedRow]) -> list[str]:
     counts.rows_accepted += len(same)
     step.reject(shard, superseded_rows(merged), "merge")
     gone = {row.row for row in (*merged.superseded, *merged.missing)}
-    shard.notes |= {"products": merged.products, "gone": sorted(gone | same)}
+    shard.notes |= {"products": merged.products, "gone": sorted(gone), "same": sorted(same)}
     hashes = [sha for row in rows if row.row not in gone for sha in row.sha256s]
     fresh = {sha for row in others if row.row not in gone for sha in row.sha256s}
     claimed = step.tx.embeddings.claim(operation.id, hashes)
+    if not others:
+        counts.images_reused += len(claimed)
+        return None
     new = [sha for sha in claimed if sha in fresh]
     missing = step.to_embed(new)
     refused = step.tx.embeddings.refusals(new)
@@ -73,15 +84,16 @@ def _merge(step: Step, shard: Shard, rows: Sequence[AcceptedRow]) -> list[str]:
 
 
 def _same_rows(step: Step, rows: Sequence[AcceptedRow]) -> set[int]:
-    """Numbers of the rows that say what the only row of their product said last time."""
-    by_product: dict[str, AcceptedRow | None] = {}
-    for row in rows:
+    """Places of the rows that say what the only row of their product said last time."""
+    places: dict[str, int | None] = {}
+    for at, row in enumerate(rows):
         product = names.product_id(row.fields["sku"])
-        by_product[product] = None if product in by_product else row
-    digests = {product: row.digest for product, row in by_product.items() if row and row.digest}
+        places[product] = None if product in places else at
+    alone = {product: at for product, at in places.items() if at is not None and rows[at].digest}
+    digests = {product: rows[at].digest for product, at in alone.items()}
     operation = step.operation
     same = step.tx.imports.note_same(operation.catalog, digests, operation.revision)
-    return {row.row for product, row in by_product.items() if row and product in same}
+    return {alone[product] for product in same}
 
 
 def _to_embed_stage(step: Step, shard: Shard, missing: Sequence[str]) -> None:

@@ -35,6 +35,8 @@ class SqlEmbeddings(EmbeddingRecords):
         )
 
     def known(self, digest: str, sha256s: Sequence[str]) -> set[str]:
+        if not sha256s:
+            return set()
         query = sa.select(_E.c.sha256).where(_E.c.digest == digest, _E.c.sha256.in_(sha256s))
         return set(self._db.scalars(query))
 
@@ -43,6 +45,8 @@ class SqlEmbeddings(EmbeddingRecords):
         insert_missing(self._db, _R, rows)
 
     def refusals(self, sha256s: Sequence[str]) -> dict[str, str]:
+        if not sha256s:
+            return {}
         query = sa.select(_R.c.sha256, _R.c.reason).where(_R.c.sha256.in_(sha256s))
         return {row.sha256: row.reason for row in self._db.execute(query)}
 

@@ -12,6 +12,16 @@ from services.core.work_ports import Shard, ShardRecords, ShardState, Stage
 
 _S = tables.shards
 _UNFINISHED = [stage for stage in Stage if stage is not Stage.DONE]
+# Made once: every step of the coordinator runs these several times.
+_KEY = (_S.c.operation == sa.bindparam("of_operation"), _S.c.sequence == sa.bindparam("at"))
+_KEYS = ("operation", "sequence")
+_ONE = sa.select(_S).where(*_KEY)
+_SAVE = _S.update().where(*_KEY)
+_LOWEST = sa.select(sa.func.min(_S.c.sequence)).where(
+    _S.c.operation == sa.bindparam("of_operation"),
+    _S.c.stage == sa.bindparam("in_stage"),
+    _S.c.sequence >= sa.bindparam("least"),
+)
 
 
 class SqlShards(ShardRecords):
@@ -24,16 +34,12 @@ class SqlShards(ShardRecords):
         insert_missing(self._db, _S, [_values(each) for each in shards])
 
     def get(self, operation: str, sequence: int) -> Shard | None:
-        return self._one(
-            sa.select(_S).where(_S.c.operation == operation, _S.c.sequence == sequence)
-        )
+        return self._one(_ONE, {"of_operation": operation, "at": sequence})
 
     def save(self, shard: Shard) -> None:
-        self._db.execute(
-            _S.update()
-            .where(_S.c.operation == shard.operation, _S.c.sequence == shard.sequence)
-            .values(**_values(shard))
-        )
+        keys = {"of_operation": shard.operation, "at": shard.sequence}
+        values = {name: each for name, each in _values(shard).items() if name not in _KEYS}
+        self._db.execute(_SAVE, keys | values)
 
     def first(self, operation: str, stages: Sequence[Stage]) -> Shard | None:
         lowest = self._lowest(operation, stages)
@@ -112,17 +118,13 @@ class SqlShards(ShardRecords):
     def _lowest(self, operation: str, stages: Sequence[Stage], least: int = -1) -> int | None:
         """Lowest sequence from `least` in these stages: one look into an index for each stage."""
         found = [
-            self._db.scalar(
-                sa.select(sa.func.min(_S.c.sequence)).where(
-                    _S.c.operation == operation, _S.c.stage == stage, _S.c.sequence >= least
-                )
-            )
+            self._db.scalar(_LOWEST, {"of_operation": operation, "in_stage": stage, "least": least})
             for stage in stages
         ]
         return min((each for each in found if each is not None), default=None)
 
-    def _one(self, query: sa.Select[Any]) -> Shard | None:
-        row = self._db.execute(query).one_or_none()
+    def _one(self, query: sa.Select[Any], values: dict[str, Any]) -> Shard | None:
+        row = self._db.execute(query, values).one_or_none()
         return None if row is None else _shard(row)
 
 
