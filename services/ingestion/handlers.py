@@ -91,7 +91,8 @@ class Ingestor:
             if checked.accepted is not None:
                 accepted.append(checked.accepted)
         self._objects.put(message.accepted, write_accepted(accepted))
-        self._objects.put(message.rejected, write_rejected(rejected))
+        if rejected:
+            self._objects.put(message.rejected, write_rejected(rejected))
         read = len(lines)
         return ShardIngested(
             rows_read=read,

@@ -10,6 +10,7 @@ from shelflens import Client
 from shelflens.values import ImportCounts
 from tests.bench.catalogues import choose_catalog
 from tests.bench.figures import Figure, Outcome, at_least, at_most
+from tests.bench.index_building import wait_for_indexes
 from tests.bench.servers import CATALOG, fresh_server, warm_up
 
 _IMAGES = 3_000
@@ -39,6 +40,7 @@ def rows(data: Path | None) -> Iterator[Outcome]:
         feed = server.data.with_name("feed.csv")
         _write_feed(feed, catalog.root, files, raised=0)
         first, _ = _import(client, feed, catalog.root)
+        wait_for_indexes(server)  # a nightly feed meets a collection that is at rest
         unchanged, same = _import(client, feed, catalog.root)
         _write_feed(feed, catalog.root, files, raised=1)
         changed, updated = _import(client, feed, catalog.root)

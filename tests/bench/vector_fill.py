@@ -1,13 +1,11 @@
 """Fills a catalogue with made-up images, as an import would leave them, and has them indexed."""
 
 import hashlib
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from services.coordinator.planning import payload
 from services.core.adapters.qdrant_vectors import QdrantVectors
@@ -18,11 +16,10 @@ from services.core.ports import Float32, Point
 from services.core.record_ports import RecordStore
 from services.core.shard_files import AcceptedRow
 from services.local.vector_server.process import start_vector_server
+from tests.bench.index_building import wait_for_index
 
 _BATCH = 500
 _SPREAD = 0.6  # length of the noise on a unit vector: cosine 0.86 to its origin
-_LONGEST_BUILD_SECONDS = 1_800.0
-_QUIET_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ def fill(data: Path, catalog: str, total: int, seed: int = 0) -> Filled:
             _add(records, vectors, catalog, collection, skus, added)
             products += skus
             parts.append(added)
-        seconds = _wait_for_index(server.process.pid)
+        seconds = wait_for_index(server.process.pid)
         return Filled(np.concatenate(parts), tuple(products), seconds)
     finally:
         vectors.close()
@@ -127,15 +124,3 @@ def _add(
     )
     with records.begin(write=True) as tx:
         tx.imports.indexed(catalog, revision)
-
-
-def _wait_for_index(vector_server: int) -> float:
-    """Seconds until no builder has run for a while; one follows the other as points arrive."""
-    began = last = time.monotonic()
-    while time.monotonic() - last < _QUIET_SECONDS:
-        if time.monotonic() - began > _LONGEST_BUILD_SECONDS:
-            raise TimeoutError("the index was not built")
-        if psutil.Process(vector_server).children():
-            last = time.monotonic()
-        time.sleep(0.5)
-    return last - began

@@ -29,6 +29,7 @@ class Collection:
         self._closed = False
         self._unflushed = 0
         self._oldest_unflushed = 0.0
+        self._last_write = time.monotonic()
         self._shard = open_shard(directory.current(), self.spec)
         self._unindexed = self._estimate_unindexed()
 
@@ -51,6 +52,11 @@ class Collection:
         return self._unindexed
 
     @property
+    def quiet_seconds(self) -> float:
+        """Time since the last write, or since it was opened."""
+        return time.monotonic() - self._last_write
+
+    @property
     def closed(self) -> bool:
         return self._closed
 
@@ -71,6 +77,7 @@ class Collection:
             self._unindexed += touched_points(change)
             for operation in operations:
                 self._shard.update(operation)
+            self._last_write = time.monotonic()
 
     def flush_if_due(self, max_bytes: int, max_seconds: float) -> None:
         """Shortens the write-ahead log where it is longer or older than that."""

@@ -18,6 +18,10 @@ _PAUSE_AFTER_FAILURE = 60.0
 _BUILDER_START_SECONDS = 60.0
 # With every build the index may be merged as a whole, so the more is indexed the more is awaited.
 _SHARE_OF_INDEXED = 1 / 8
+# A build takes a core from the import that fills the collection, and what is written meanwhile is
+# beside the index again: it waits for a pause, but not for ever.
+_PAUSE_SECONDS = 2.0
+_MOST_UNINDEXED = 4  # times the threshold
 
 
 class Upkeep:
@@ -65,6 +69,9 @@ class Upkeep:
 
     def _is_due(self, collection: Collection) -> bool:
         if collection.unindexed < self._settings.index_threshold:
+            return False
+        most = _MOST_UNINDEXED * self._settings.index_threshold
+        if collection.unindexed < most and collection.quiet_seconds < _PAUSE_SECONDS:
             return False
         indexed = collection.shard.info().points_count - collection.unindexed
         return collection.unindexed >= indexed * _SHARE_OF_INDEXED
