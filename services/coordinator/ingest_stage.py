@@ -28,7 +28,7 @@ def apply_ingest(step: Step) -> bool:
         ]
         step.reject(shard, lost, "failed")
         note_rejected_rows(step, lost)
-        shard.notes["products"] = []
+        shard.notes |= {"products": [], "accepted": message.accepted}
         _to_embed_stage(step, shard, [])
         return True
     outcome = ShardIngested(**shard.report["outcome"])
@@ -42,6 +42,7 @@ def apply_ingest(step: Step) -> bool:
     if ImportRules.of(step.operation.request).validate_only:
         preview(step, shard, rows)
     else:
+        shard.notes["accepted"] = message.accepted
         missing = _merge(step, shard, rows)
         if missing is not None:
             _to_embed_stage(step, shard, missing)
@@ -99,6 +100,5 @@ def _same_rows(step: Step, rows: Sequence[AcceptedRow]) -> set[int]:
 def _to_embed_stage(step: Step, shard: Shard, missing: Sequence[str]) -> None:
     shard.stage, shard.report = Stage.EMBED, step.empty_report()
     shard.state = ShardState.READY if missing else ShardState.REPORTED
-    shard.notes["accepted"] = shard.message["accepted"]
     shard.message = embed_body(step, EmbedShard, shard.sequence, missing)
     step.tx.shards.save(shard)

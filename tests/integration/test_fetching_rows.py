@@ -45,7 +45,9 @@ class Ingested:
         )  # fmt: skip
         self.outcome: ShardIngested = Ingestor(world.objects, fetcher=fetcher).ingest_shard(message)
         self.accepted: list[AcceptedRow] = read_accepted(world.objects.get("acc"))
-        self.lines: list[RejectedRow] = read_rejected(world.objects.get("rej"))
+        self.lines: list[RejectedRow] = (
+            read_rejected(world.objects.get("rej")) if self.outcome.report_lines else []
+        )
         assert self.outcome.rows_read == len(rows)
         assert self.outcome.accepted == len(self.accepted)
         assert self.outcome.rejected == sum(each.row_rejected for each in self.lines)

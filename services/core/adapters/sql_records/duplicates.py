@@ -176,14 +176,6 @@ class SqlDuplicates(DuplicateRecords):
                 .values(state=state, plan_revision=None),
                 [{"of_product": product, "of_hash": sha256} for product, sha256 in images],
             )
-        if images and state is ImageState.WITHHELD:  # the next import merges and reports them
-            products = {product for product, _ in images}
-            self._db.execute(
-                _P.update()
-                .where(_P.c.catalog == catalog, _P.c.id == sa.bindparam("of_product"))
-                .values(row_digest=None),
-                [{"of_product": product} for product in products],
-            )
 
     def count(self, catalog: str, revision: int, state: ImageState) -> int:
         merged = (_P.c.listed_revision == revision) & (_I.c.revision == revision)

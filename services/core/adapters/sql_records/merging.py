@@ -120,8 +120,6 @@ class ShardMerge:
             live = dict(self._live_images(product))
             imported = {sha for (_, sha), image in live.items() if image.origin == "import"}
             shown = {sha for _, sha in live}
-            if any(image.state is ImageState.WITHHELD for image in live.values()):
-                return None  # each import has a line about it
             if not imported <= set(row.sha256s) <= shown:
                 return None
         return row.digest
