@@ -52,7 +52,7 @@ def payload(product: Product, sha256: str, revision: int) -> dict[str, Any]:
         "sku": fields.sku,
         "sha256": sha256,
         "parent": fields.parent,
-        "categories": category_prefixes(fields.categories),
+        "categories": list(category_prefixes(fields.categories)),
         "labels": list(fields.labels),
         "revision": revision,
     }

@@ -30,7 +30,7 @@ def shop(store: VectorStore) -> Iterator[str]:
     ]
     points = []
     for number, fields in enumerate(described):
-        categories = category_prefixes(fields.pop("paths"))
+        categories = list(category_prefixes(tuple(fields.pop("paths"))))
         points.append(point(number, unit(1, 1, number), categories=categories, **fields))
     store.upsert(collection, points)
     yield collection

@@ -178,7 +178,7 @@ class World:
                         "sku": product.fields.sku,
                         "sha256": image.sha256,
                         "parent": product.fields.parent,
-                        "categories": category_prefixes(product.fields.categories),
+                        "categories": list(category_prefixes(product.fields.categories)),
                         "revision": product.revision,
                     }
                     point = names.point_id(catalog, product.id, image.sha256)

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from services.core.domain import names
@@ -43,8 +45,7 @@ class ProductFields:
             object.__setattr__(self, name, _text(name, getattr(self, name), limit))
         if not self.sku:
             raise InvalidArgument.field("sku", "is empty", reason="SKU_MISSING")
-        categories = (normal_category(each) for each in self.categories)
-        object.__setattr__(self, "categories", _words("categories", categories, MAX_CATEGORIES))
+        object.__setattr__(self, "categories", _categories(tuple(self.categories)))
         object.__setattr__(self, "labels", _words("labels", self.labels, MAX_LABELS))
         for name in NUMERIC_FIELDS:
             object.__setattr__(self, name, _number(name, getattr(self, name)))
@@ -62,10 +63,18 @@ class ProductFields:
             object.__setattr__(fields, name, value)
         return fields
 
+    def with_checked(self, values: Mapping[str, Any]) -> "ProductFields":
+        """These fields with values that another ProductFields has checked."""
+        own = {each.name: getattr(self, each.name) for each in _FIELDS}
+        return self.checked({**own, **values})
+
     @property
     def product_id(self) -> str:
         """Id of the product within its catalogue, derived from the SKU."""
         return names.product_id(self.sku)
+
+
+_FIELDS = dataclass_fields(ProductFields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +139,15 @@ def normal_category(path: str) -> str:
     return CATEGORY_SEPARATOR.join(level.strip() for level in path.split(">") if level.strip())
 
 
-def category_prefixes(categories: Iterable[str]) -> list[str]:
+@lru_cache(1_024)
+def category_prefixes(categories: tuple[str, ...]) -> tuple[str, ...]:
     """Every path and all its ancestors, each once: what a filter on a super-category matches."""
     prefixes: dict[str, None] = {}
     for path in categories:
         levels = path.split(CATEGORY_SEPARATOR)
         for depth in range(1, len(levels) + 1):
             prefixes[CATEGORY_SEPARATOR.join(levels[:depth])] = None
-    return list(prefixes)
+    return tuple(prefixes)
 
 
 def _text(name: str, value: str, limit: int) -> str:
@@ -160,6 +170,11 @@ def _words(name: str, values: Iterable[str], limit: int) -> tuple[str, ...]:
     if len(words) > limit:
         raise InvalidArgument.field(name, f"more than {limit} entries", reason="TOO_MANY_VALUES")
     return words
+
+
+@lru_cache(1_024)  # thousands of rows share a few lists of categories
+def _categories(paths: tuple[str, ...]) -> tuple[str, ...]:
+    return _words("categories", map(normal_category, paths), MAX_CATEGORIES)
 
 
 def _number(name: str, value: float | None) -> float | None:

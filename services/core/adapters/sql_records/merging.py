@@ -6,7 +6,7 @@ Pure: works on what is stored and what the rows say, and collects what has to be
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from services.core.domain import names
@@ -155,7 +155,7 @@ class ShardMerge:
         values = self._said(product, row) if first else self._filled(product, row)
         if not values:
             return
-        merged = replace(product.fields, **values)  # type: ignore[arg-type]
+        merged = product.fields.with_checked(values)
         if merged != product.fields:
             self._mark_changed(product)
             product.revision = self._revision
