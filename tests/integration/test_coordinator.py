@@ -1,6 +1,5 @@
 """The coordinator's promises, under every order, loss and repetition of messages."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,24 +7,7 @@ import pytest
 from services.core.adapters.qdrant_vectors import QdrantVectors
 from services.core.domain.catalog import ImageState, ProductFields
 from services.core.domain.operations import OperationKind, OperationState
-from services.local.vector_server.process import start_vector_server
 from tests.integration.import_world import World, row
-
-
-@pytest.fixture(scope="module")
-def vectors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantVectors]:
-    server = start_vector_server(tmp_path_factory.mktemp("vectors"))
-    store = QdrantVectors("127.0.0.1", server.port)
-    yield store
-    store.close()
-    server.stop()
-
-
-@pytest.fixture
-def world(tmp_path: Path, vectors: QdrantVectors) -> World:
-    made = World(tmp_path, vectors)
-    made.create("shop")
-    return made
 
 
 def finished(world: World, operation: str) -> OperationState:

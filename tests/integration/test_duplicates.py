@@ -1,6 +1,5 @@
 """What is kept out of search, under every order, loss and repetition of messages."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,19 +10,9 @@ from services.core.adapters.qdrant_vectors import QdrantVectors
 from services.core.domain.catalog import ImageState
 from services.core.domain.operations import OperationKind
 from services.core.messages import IndexShard
-from services.local.vector_server.process import start_vector_server
 from tests.integration.import_world import World, pixels_of, row
 
 MOST = 3  # products that may show one picture
-
-
-@pytest.fixture(scope="module")
-def vectors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantVectors]:
-    server = start_vector_server(tmp_path_factory.mktemp("vectors"))
-    store = QdrantVectors("127.0.0.1", server.port)
-    yield store
-    store.close()
-    server.stop()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Erasing among lost, late and repeated messages, restarts and imports that run beside it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,7 @@ from services.core.domain import keys
 from services.core.domain.operations import OperationKind, OperationState
 from services.core.messages import EmbedShard, IndexShard
 from services.core.shard_files import read_embeddings
-from services.local.vector_server.process import start_vector_server
 from tests.integration.import_world import World, row
-
-
-@pytest.fixture(scope="module")
-def vectors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantVectors]:
-    server = start_vector_server(tmp_path_factory.mktemp("vectors"))
-    store = QdrantVectors("127.0.0.1", server.port)
-    yield store
-    store.close()
-    server.stop()
 
 
 @pytest.fixture(params=range(3))

@@ -1,35 +1,14 @@
 """Full feeds that remove, dry runs that do not, and imports that stop early."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import pytest
-
-from services.core.adapters.qdrant_vectors import QdrantVectors
 from services.core.domain.catalog import ProductFields
 from services.core.domain.operations import Operation, OperationState
-from services.local.vector_server.process import start_vector_server
 from tests.integration.import_world import World, row
 
 Rows = list[dict[str, Any]]
 UNREADABLE: dict[str, Any] = {"fields": {}, "problem": {"reason": "BAD_JSON", "field": "row"}}
-
-
-@pytest.fixture(scope="module")
-def vectors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantVectors]:
-    server = start_vector_server(tmp_path_factory.mktemp("vectors"))
-    store = QdrantVectors("127.0.0.1", server.port)
-    yield store
-    store.close()
-    server.stop()
-
-
-@pytest.fixture
-def world(tmp_path: Path, vectors: QdrantVectors) -> World:
-    made = World(tmp_path, vectors)
-    made.create("shop")
-    return made
 
 
 def rows_of(world: World, skus: Sequence[int]) -> Rows:
