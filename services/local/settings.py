@@ -28,6 +28,11 @@ class LocalSettings(Settings):
     )
     shard_rows: int = Field(256, ge=1, le=4096, description="manifest rows a shard")
     window: int = Field(6, ge=1, le=64, description="shards of one operation in flight")
+    products_per_image: int = Field(
+        50,
+        ge=1,
+        description="products that may show one picture; one of more is kept out of search",
+    )
     backbone: str = Field(
         "", description="timm name of another default model than the built-in models/base"
     )

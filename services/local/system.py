@@ -53,7 +53,9 @@ class LocalSystem:
 
             broker = f"memory://{uuid.uuid4().hex}/"
             queue = CeleryQueue(make_app(broker))
-            limits = CoordinatorLimits(window=settings.window)
+            limits = CoordinatorLimits(
+                window=settings.window, products_per_image=settings.products_per_image
+            )
             coordinator = Coordinator(records, objects, queue, clock, limits)
             coordinator.recover()
             bulk = BulkEmbedder(objects, decoders, models.host)

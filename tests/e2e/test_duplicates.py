@@ -148,3 +148,13 @@ def test_a_picture_of_too_many_products_is_withheld_reported_and_comes_back(
     last = client.import_products("many", shared(tmp_path, shop, "last", skus[:-1]))
     assert last.raise_for_error().counts.images_withheld == 0
     assert len(client.search("many", nothing, top_k=100, threshold=0.99).results) == MOST
+
+
+def test_the_operator_says_how_many_products_may_share_a_picture(
+    shop: Shop, tmp_path: Path
+) -> None:
+    with LocalServer(tmp_path / "data", "--products-per-image", "2") as server:
+        manifest = shared(tmp_path, shop, "three", ["a", "b", "c"])
+        with server.client() as client:
+            counts = client.import_products("three", manifest).raise_for_error().counts
+    assert (counts.images_withheld, counts.rows_rejected) == (3, 0)
