@@ -1,7 +1,5 @@
 """What every RecordStore promises about operations and remembered requests."""
 
-import time
-
 import pytest
 
 from services.core.domain.errors import FailedPrecondition, InvalidArgument, NotFound
@@ -22,7 +20,6 @@ def create(
     catalog: str = "shop",
     ended_after: float = 0,
 ) -> Operation:
-    time.sleep(0.002)  # ids are ordered by the millisecond
     with records.begin(write=True) as tx:
         made = tx.operations.create(kind, catalog, 7, {"manifest": "ä"}, NOW)
         made.state = state

@@ -160,7 +160,7 @@ def _huge_png() -> bytes:
         b"\xff\xd8\xff" + bytes(50),
         b"\x89PNG\r\n\x1a\n",
         _huge_png(),
-        b"RIFF\0\0\0\0WEBPXXXX",
+        b"RIFF\0\0\0\0WEBPJUNK",
         b"",
     ],
 )

@@ -32,10 +32,11 @@ def test_parsing_never_accepts_an_id_that_could_be_a_path(text: str) -> None:
     assert parsed not in (".", "..")
 
 
-def test_new_ids_sort_by_time() -> None:
-    first, second = names.new_id(), names.new_id()
-    assert names.check_id(first, "id")
-    assert first[:8] <= second[:8]
+def test_new_ids_sort_by_time_also_within_a_millisecond() -> None:
+    made = [names.new_id() for _ in range(500)]
+    assert names.check_id(made[0], "id")
+    assert len({each[:10] for each in made}) < len(made)  # 10 characters are the milliseconds
+    assert made == sorted(made)
 
 
 def test_a_wrong_name_is_shown_with_the_pattern() -> None:
