@@ -160,3 +160,10 @@ def test_a_hostile_item_costs_itself_or_ends_the_reading(
 def test_what_is_no_feed_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(InvalidManifest, match="no item or entry"):
         open_manifest(feed(tmp_path, text))
+
+
+def test_a_feed_without_links_is_known_by_its_images(tmp_path: Path) -> None:
+    item = "<item><g:id>A</g:id><title>t</title><g:image_link>a.jpg</g:image_link></item>"
+    manifest = open_manifest(feed(tmp_path, RSS.format(items=item)))
+    assert manifest.notes[0].startswith("looks like a Google Merchant product feed")
+    assert [row.images for row in manifest] == [["a.jpg"]]
