@@ -13,7 +13,6 @@ import structlog
 from services.coordinator.step import Step
 from services.core.domain.catalog import ImageState
 from services.core.domain.errors import DataLoss, NotFound
-from services.core.domain.import_rules import ImportRules
 from services.core.domain.near_duplicates import Pixels, any_alike, copies
 from services.core.domain.operations import OperationKind
 from services.core.duplicate_ports import Foldable
@@ -31,7 +30,7 @@ def keep_out(step: Step, products: Sequence[str]) -> None:
         return
     operation, records = step.operation, step.tx.duplicates
     if operation.kind is OperationKind.IMPORT:
-        folds = ImportRules.of(operation.request).fold_duplicates
+        folds = step.rules.fold_duplicates
         records.note_rule(operation.catalog, products, operation.revision, folds)
     known = records.withheld_elsewhere(operation.catalog, products)
     records.move(operation.catalog, known, ImageState.WITHHELD)

@@ -28,7 +28,7 @@ def is_finished(step: Step) -> bool:
         return False
     if operation.kind is OperationKind.IMPORT:
         running = operation.state is OperationState.RUNNING
-        validates = operation.request.get("validate_only", False)
+        validates = step.rules.validate_only
         if running and ((not validates and _sweep(step)) or prune(step)):
             return False
         if running and not validates and withhold(step):

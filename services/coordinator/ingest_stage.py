@@ -8,7 +8,6 @@ from services.coordinator.pruning import note_rejected_rows
 from services.coordinator.step import Step, embed_body
 from services.coordinator.verdicts import superseded_rows
 from services.core.domain import names
-from services.core.domain.import_rules import ImportRules
 from services.core.messages import EmbedShard, IngestShard, ShardIngested
 from services.core.shard_files import AcceptedRow, RejectedRow, read_rejected
 from services.core.work_ports import Shard, ShardState, Stage
@@ -39,7 +38,7 @@ def apply_ingest(step: Step) -> bool:
         shard.notes["rejected"] = [message.rejected]
         note_rejected_rows(step, rejected)
     rows = step.accepted(message.accepted)
-    if ImportRules.of(step.operation.request).validate_only:
+    if step.rules.validate_only:
         preview(step, shard, rows)
     else:
         shard.notes["accepted"] = message.accepted
@@ -58,7 +57,7 @@ def _merge(step: Step, shard: Shard, rows: Sequence[AcceptedRow]) -> list[str] |
     None: every row says what it said last time, and nothing is left to do for any.
     """
     operation, counts = step.operation, step.operation.counts
-    if operation.request.get("fold_duplicates", False):  # whoever changes that is to be merged
+    if step.rules.fold_duplicates:  # whoever changes that is to be merged
         rows = [replace(row, digest=f"{row.digest}f") for row in rows]
     same = _same_rows(step, rows)
     others = [row for at, row in enumerate(rows) if at not in same]

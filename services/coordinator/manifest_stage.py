@@ -63,6 +63,6 @@ def _ingest_shard(
         rows=rows,
         accepted=keys.accepted_key(operation.id, sequence),
         rejected=keys.rejected_key(operation.id, sequence),
-        validate_only=operation.request.get("validate_only", False),
+        validate_only=step.rules.validate_only,
     )
     return Shard(operation.id, sequence, Stage.INGEST, ShardState.READY, step.body(message))

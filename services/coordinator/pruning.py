@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.coordinator.step import Step
-from services.core.domain.import_rules import ImportRules
 from services.core.shard_files import RejectedRow
 
 
@@ -14,7 +13,7 @@ def note_rejected_rows(step: Step, rejected: Sequence[RejectedRow]) -> None:
     A row that has no SKU at all is about no product.
     """
     operation = step.operation
-    if not ImportRules.of(operation.request).prune:
+    if not step.rules.prune:
         return
     rows = [row for row in rejected if row.row_rejected]
     step.tx.feeds.spare(operation.id, list({row.sku for row in rows if row.sku}))
@@ -25,12 +24,12 @@ def note_rejected_rows(step: Step, rejected: Sequence[RejectedRow]) -> None:
 
 def prune(step: Step) -> bool:
     """Removes up to a page of products; False when nothing is left to do."""
-    operation, rules = step.operation, ImportRules.of(step.operation.request)
+    operation, rules = step.operation, step.rules
     if not rules.prune:
         return False
     decision = operation.result.get("prune")
     if decision is None:
-        decision = _decide(step, rules)
+        decision = _decide(step)
         operation.result = operation.result | {"prune": decision}
     if decision["refusal"] or rules.validate_only:
         return False
@@ -45,11 +44,11 @@ def prune(step: Step) -> bool:
     return True
 
 
-def _decide(step: Step, rules: ImportRules) -> dict[str, Any]:
+def _decide(step: Step) -> dict[str, Any]:
     operation = step.operation
     found = step.tx.feeds.count_unlisted(operation.catalog, operation.id, operation.revision)
-    refusal, message = _refusal(step, rules, found.candidates, found.listed)
-    would = rules.validate_only and not refusal
+    refusal, message = _refusal(step, found.candidates, found.listed)
+    would = step.rules.validate_only and not refusal
     return {
         "candidate_count": found.candidates,
         "removed_count": found.candidates if would else 0,
@@ -59,8 +58,8 @@ def _decide(step: Step, rules: ImportRules) -> dict[str, Any]:
     }
 
 
-def _refusal(step: Step, rules: ImportRules, candidates: int, listed: int) -> tuple[str, str]:
-    operation = step.operation
+def _refusal(step: Step, candidates: int, listed: int) -> tuple[str, str]:
+    operation, rules = step.operation, step.rules
     if not rules.row_count:
         return "MANIFEST_INCOMPLETE", (
             "the feed broke off, or its sender did not say how many rows it has: import all of it"

@@ -22,7 +22,7 @@ def apply_reports(step: Step) -> None:
 def _stop_after_too_many_errors(step: Step) -> None:
     """What is in the records already goes through; the operation fails with the reason."""
     operation = step.operation
-    most, rejected = operation.request.get("max_errors"), operation.counts.rows_rejected
+    most, rejected = step.rules.max_errors, operation.counts.rows_rejected
     if most is None or rejected <= most or operation.state is not OperationState.RUNNING:
         return
     operation.error_reason = "TOO_MANY_ERRORS"

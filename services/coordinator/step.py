@@ -7,6 +7,7 @@ from typing import Any
 from services.coordinator.planning import make_plan
 from services.coordinator.settings import CoordinatorLimits
 from services.core.domain import keys
+from services.core.domain.import_rules import ImportRules
 from services.core.domain.operations import Operation
 from services.core.messages import EmbedShard, Message
 from services.core.ports import ObjectStore
@@ -29,6 +30,7 @@ class Step:
         self.tx = tx
         self.objects = objects
         self.operation = operation
+        self.rules = ImportRules.of(operation.request)
         self.now = now
         self.limits = limits
         self._accepted: tuple[str, list[AcceptedRow]] = ("", [])
