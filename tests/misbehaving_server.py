@@ -142,7 +142,9 @@ class MisbehavingServer:
             try:
                 plain, _ = self._listener.accept()
             except OSError:
-                return
+                if self.closed.is_set():
+                    return
+                continue  # a client that left before it was served
             self.connections += 1
             threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
 

@@ -13,6 +13,7 @@ from tests.local_server import LocalServer
 from tests.misbehaving_server import Behaviour, MisbehavingServer, Visit
 from tests.misbehaviours import PATHS
 
+ADDRESS = "127.0.0.1"  # a name would make the test depend on the machine's name server
 IMAGES = 12
 REFUSED = {
     "/410": "IMAGE_URL_NOT_FOUND",
@@ -36,7 +37,7 @@ def _packshot(data: bytes, tag: str) -> Behaviour:
 def host(shop: Shop, authority: trustme.CA) -> Iterator[MisbehavingServer]:
     packshots = [shop.image(row).read_bytes() for row in shop.rows()[:IMAGES]]
     paths = {f"/{n}.jpg": _packshot(data, f'"{n}"') for n, data in enumerate(packshots)}
-    with MisbehavingServer(authority, "localhost", paths=PATHS | paths) as server:
+    with MisbehavingServer(authority, ADDRESS, paths=PATHS | paths) as server:
         yield server
 
 
@@ -46,39 +47,50 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture(scope="module")
-def connected(
+def served(
     host: MisbehavingServer, authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Client]:
+) -> Iterator[LocalServer]:
     folder: Path = tmp_path_factory.mktemp("addresses")
     authority.cert_pem.write_to_path(str(folder / "authority.pem"))
     options = {
-        "--fetch-allowed-networks": "127.0.0.1/32,::1/128",  # what localhost may mean
+        "--fetch-allowed-networks": f"{ADDRESS}/32",
         "--fetch-ports": f"443,{host.port}",
         "--fetch-ca-file": str(folder / "authority.pem"),
+        "--log-level": "DEBUG",  # says why each image was refused
     }
     words = [word for pair in options.items() for word in pair]
-    with LocalServer(folder / "data", *words) as server, server.client() as client:
+    with LocalServer(folder / "data", *words) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def connected(served: LocalServer) -> Iterator[Client]:
+    with served.client() as client:
         yield client
+
+
+def _refusals(served: LocalServer) -> str:
+    lines = served.log.read_text().splitlines()
+    return "\n".join(line[:300] for line in lines if "fetch." in line)
 
 
 def _feed(path: Path, host: MisbehavingServer) -> Path:
     paths = [*(f"/{n}.jpg" for n in range(IMAGES)), *REFUSED]
     rows = [
-        {"sku": f"S{number}", "image": host.url(each, "localhost")}
-        for number, each in enumerate(paths)
+        {"sku": f"S{number}", "image": host.url(each, ADDRESS)} for number, each in enumerate(paths)
     ]
     path.write_text("".join(json.dumps(each) + "\n" for each in rows))
     return path
 
 
 def test_a_feed_of_addresses_is_fetched_once_and_found(
-    connected: Client, host: MisbehavingServer, shop: Shop, tmp_path: Path
+    connected: Client, served: LocalServer, host: MisbehavingServer, shop: Shop, tmp_path: Path
 ) -> None:
     feed = _feed(tmp_path / "feed.jsonl", host)
     first = connected.import_products("feed", feed)
     assert {each.row - 1 - IMAGES: each.reason for each in first.rejections} == dict(
         enumerate(REFUSED.values())
-    )
+    ), _refusals(served)
     assert (first.counts.rows_accepted, first.counts.rows_rejected) == (IMAGES, len(REFUSED))
     for number, row in enumerate(shop.rows()[:IMAGES]):
         best = connected.search("feed", shop.image(row), top_k=1).results[0]
