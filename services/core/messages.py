@@ -104,6 +104,23 @@ class EmbedSingle(EmbedShard):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedQuery(Message):
+    """Embed a user's photo: `photo` in base64, or the object that `object` names where it is large.
+
+    The answer goes to the message's reply address. A worker drops the message after `expires`
+    (seconds since the epoch): by then nobody waits. `operation` is empty, `revision` 0.
+    """
+
+    QUEUE: ClassVar[str] = "embed.query"
+    TASK: ClassVar[str] = "embedding.query"
+
+    model_digest: str
+    expires: float
+    photo: str = ""
+    object: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IndexShard(Message):
     """Apply the index plan (object key) to `collection`, which is made when missing."""
 
@@ -205,6 +222,7 @@ MESSAGES: tuple[type[Message], ...] = (
     IngestShard,
     EmbedShard,
     EmbedSingle,
+    EmbedQuery,
     IndexShard,
     DropCollection,
     Report,

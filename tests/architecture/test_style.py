@@ -11,6 +11,7 @@ VAGUE = {"utils", "util", "helpers", "helper", "common", "misc"}
 TEST_FOLDERS = {
     *("unit", "contract", "integration", "e2e", "chaos", "bench", "architecture"),
     "hostile",  # makers of hostile files, which several of the others use
+    "servers",  # RabbitMQ, PostgreSQL and S3 servers as child processes
 }
 WORDS_OF_A_CLAIM = 3
 
