@@ -92,11 +92,28 @@ def _same(first: Pixels, second: Pixels | None) -> bool:
 
 def _pooled(pixels: Pixels) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Sums of the pixels in _GRID x _GRID rectangles, and how many pixels are in each."""
+    side, rest = divmod(pixels.shape[0], _GRID)
+    if side and not rest:
+        return _pooled_evenly(pixels, side), np.full((_GRID, _GRID, 1), float(side * side))
     edges = np.arange(_GRID + 1) * pixels.shape[0] // _GRID
     rows = np.add.reduceat(pixels, edges[:-1], axis=0, dtype=np.uint32)
     sums = np.add.reduceat(rows, edges[:-1], axis=1)
     sides = np.maximum(np.diff(edges), 1)  # reduceat takes one pixel where there is none
     return sums.astype(np.float64), np.outer(sides, sides)[..., None].astype(np.float64)
+
+
+def _pooled_evenly(pixels: Pixels, side: int) -> npt.NDArray[np.float64]:
+    """The same sums where all rectangles have one `side`: every import computes one per image, and
+    adding slices is four times as fast as reduceat."""
+    rows = pixels.reshape(_GRID, side, -1)
+    sums = rows[:, 0].astype(np.uint32)
+    for at in range(1, side):
+        sums += rows[:, at]
+    columns = sums.reshape(_GRID, _GRID, side, 3)
+    pooled = columns[:, :, 0].copy()
+    for at in range(1, side):
+        pooled += columns[:, :, at]
+    return pooled.astype(np.float64)
 
 
 def _hash(brightness: npt.NDArray[np.float64]) -> str:
