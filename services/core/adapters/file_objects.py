@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
 import weakref
@@ -12,9 +11,13 @@ from itertools import count
 from pathlib import Path
 from stat import S_ISREG
 
-from services.core.adapters.object_keys import IMAGES, check_key, check_prefix
+from services.core.adapters.object_keys import (
+    check_content,
+    check_key,
+    check_prefix,
+    check_range,
+)
 from services.core.domain.errors import (
-    DataLoss,
     InvalidArgument,
     NotFound,
     ResourceExhausted,
@@ -54,13 +57,10 @@ class FileObjects(ObjectStore):
         path = self._path(key)
         with _reading(key), open(path, "rb", buffering=0) as file:
             data = file.readall()
-        if key.startswith(IMAGES) and hashlib.sha256(data).hexdigest() != key.rpartition("/")[2]:
-            raise DataLoss(f"{key}: stored bytes do not have the hash of their key")
-        return data
+        return check_content(key, data)
 
     def get_range(self, key: str, offset: int, length: int) -> bytes:
-        if offset < 0 or length < 0:
-            raise InvalidArgument(f"{key}: no bytes [{offset}, {offset} + {length})")
+        check_range(key, offset, length)
         path = self._path(key)
         with _reading(key), open(path, "rb", buffering=0) as file:
             file.seek(offset)

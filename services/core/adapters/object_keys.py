@@ -1,8 +1,9 @@
-"""Which keys an object store accepts: the same for every adapter."""
+"""Which keys an object store accepts, and which bytes under them: the same for every adapter."""
 
+import hashlib
 import re
 
-from services.core.domain.errors import InvalidArgument
+from services.core.domain.errors import DataLoss, InvalidArgument
 
 MAX_KEY = 512
 IMAGES = "images/sha256/"
@@ -17,9 +18,14 @@ def check_key(key: str) -> str:
 
     Segments between slashes are of [A-Za-z0-9._-], not empty, not `.` or `..`.
     """
-    if len(key) > MAX_KEY or not _KEY.fullmatch(key):
+    if not is_key(key):
         raise _invalid(key)
     return key
+
+
+def is_key(key: str) -> bool:
+    """Whether check_key accepts it."""
+    return len(key) <= MAX_KEY and _KEY.fullmatch(key) is not None
 
 
 def check_prefix(prefix: str) -> str:
@@ -27,6 +33,19 @@ def check_prefix(prefix: str) -> str:
     if len(prefix) > MAX_KEY or not _PREFIX.fullmatch(prefix):
         raise _invalid(prefix)
     return prefix
+
+
+def check_range(key: str, offset: int, length: int) -> None:
+    """Raises InvalidArgument for a range that no object can have."""
+    if offset < 0 or length < 0:
+        raise InvalidArgument(f"{key}: no bytes [{offset}, {offset} + {length})")
+
+
+def check_content(key: str, data: bytes) -> bytes:
+    """Returns `data`. Raises DataLoss where the key is an image's and does not end in its hash."""
+    if key.startswith(IMAGES) and hashlib.sha256(data).hexdigest() != key.rpartition("/")[2]:
+        raise DataLoss(f"{key}: stored bytes do not have the hash of their key")
+    return data
 
 
 def _invalid(key: str) -> InvalidArgument:
