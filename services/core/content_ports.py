@@ -59,6 +59,9 @@ class ErasingRecords(Protocol):
     def files_of(self, sha256s: Sequence[str]) -> list[EmbeddingFile]:
         """The files that hold embeddings of these images, by any model."""
 
+    def known_files(self, keys: Sequence[str]) -> set[str]:
+        """Those that are the object of a file which holds embeddings."""
+
     def rows_of(self, file: EmbeddingFile, sha256s: Sequence[str]) -> dict[str, int]:
         """Hash -> row of those whose embedding is in this file."""
 

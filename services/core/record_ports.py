@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from services.core.content_ports import ErasingRecords, ExportRecords
+from services.core.dead_letter_ports import DeadLetterRecords
 from services.core.domain.catalog import Catalog, Image, Product, ProductFields
 from services.core.duplicate_ports import DuplicateRecords
 from services.core.feed_ports import FeedRecords
@@ -73,6 +74,9 @@ class ModelRecords(Protocol):
 
     def put(self, name: str, digest: str, spec: Mapping[str, Any], now: datetime) -> None:
         """Registers a model; the same name with another digest replaces it for new catalogues."""
+
+    def named(self, name: str) -> dict[str, Any] | None:
+        """The spec of the newest model of this name; None where there is none."""
 
     def spec(self, digest: str) -> dict[str, Any]:
         """Raises NotFound (MODEL_NOT_FOUND)."""
@@ -212,6 +216,13 @@ class EmbeddingRecords(Protocol):
         `picture_hashes` (near_duplicates) is parallel to `sha256s`, or empty.
         """
 
+    def replace(self, digest: str, key: str, rows: Mapping[str, int]) -> list[tuple[str, str, str]]:
+        """The embeddings of the hashes in `rows` are now the rows of the file `key`.
+
+        Every image that shows one of them, in any catalogue that this model serves, becomes
+        unplanned, and pending where it was searchable: (catalogue, product, hash).
+        """
+
     def known(self, digest: str, sha256s: Sequence[str]) -> set[str]:
         """Those that have an embedding."""
 
@@ -272,6 +283,8 @@ class Records(Protocol):
     def export(self) -> ExportRecords: ...
     @property
     def duplicates(self) -> DuplicateRecords: ...
+    @property
+    def dead_letters(self) -> DeadLetterRecords: ...
 
 
 class RecordStore(Protocol):

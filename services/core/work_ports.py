@@ -114,6 +114,9 @@ class ShardRecords(Protocol):
         2 * window beyond the first unfinished one.
         """
 
+    def expired(self, now: datetime) -> list[Shard]:
+        """IN_FLIGHT shards whose lease has ended."""
+
     def lapse(self, now: datetime | None) -> int:
         """IN_FLIGHT shards whose lease ended (all when None) become READY; returns how many."""
 

@@ -11,15 +11,19 @@ from typing import Any
 
 import pytest
 
-from services.core.adapters.sql_records import open_sqlite
+from services.core.adapters.sql_records import open_postgres, open_sqlite
 from services.core.domain.catalog import Image, Product, ProductFields
 from services.core.record_ports import MergeOutcome, PlanEntry, RecordStore
 from services.core.shard_files import AcceptedRow
+from tests.servers.postgres import Postgres
 
-# An empty folder gets empty records; the same folder again, in any process, the same records.
+_URL = "postgres-url"  # written by `prepare`
+# A prepared folder gets empty records; the same folder again, in any process, the same records.
 RECORD_STORES: dict[str, Callable[[Path], AbstractContextManager[RecordStore]]] = {
     "sqlite": lambda folder: closing(open_sqlite(folder / "records.db")),
+    "postgres": lambda folder: closing(open_postgres((folder / _URL).read_text())),
 }
+ADAPTERS = ["sqlite", pytest.param("postgres", marks=pytest.mark.servers)]
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 678_901, UTC)
 MODEL, DIGEST = "lite", "d" * 64
@@ -27,9 +31,17 @@ SPEC = {"embedding_dim": 8, "distance": "cosine", "note": "ä🛒"}
 ALL = 1_000
 
 
-@pytest.fixture(params=sorted(RECORD_STORES))
+def prepare(request: pytest.FixtureRequest, adapter: str, folder: Path) -> None:
+    """Lets RECORD_STORES open empty records in an empty folder."""
+    if adapter == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        (folder / _URL).write_text(server.database())
+
+
+@pytest.fixture(params=ADAPTERS)
 def records(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RecordStore]:
     """Empty records that know one model."""
+    prepare(request, request.param, tmp_path)
     with RECORD_STORES[request.param](tmp_path) as store:
         with store.begin(write=True) as tx:
             tx.models.put(MODEL, DIGEST, SPEC, NOW)

@@ -172,3 +172,21 @@ def test_a_model_put_twice_is_one_model(records: RecordStore) -> None:
     with records.begin(write=True) as tx:
         tx.models.put(MODEL, DIGEST, SPEC, NOW)
     assert Shop(records, "shop").revision() == 1
+
+
+def test_the_newest_model_of_a_name_is_found(shop: Shop) -> None:
+    with shop.records.begin(write=True) as tx:
+        tx.models.put(MODEL, "e" * 64, SPEC | {"embedding_dim": 16}, later(1))
+    with shop.records.begin() as tx:
+        assert tx.models.named(MODEL) == SPEC | {"embedding_dim": 16}
+        assert tx.models.named("other") is None
+
+
+def test_a_catalogue_says_whether_its_embeddings_come_from_outside(shop: Shop) -> None:
+    with shop.records.begin(write=True) as tx:
+        spec = {"external": True, "embedding_dim": 3, "distance": "cosine"}
+        tx.models.put("outside", "e" * 64, spec, later(1))
+        made = tx.catalogs.create("new", "", "outside", later(2))
+        assert (made.dimension, made.external) == (3, True)
+        old = tx.catalogs.get("shop")
+        assert (old.dimension, old.external) == (SPEC["embedding_dim"], False)

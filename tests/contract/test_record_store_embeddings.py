@@ -95,3 +95,20 @@ def test_threads_that_write_one_catalogue_never_claim_the_same_hash(shop: Shop) 
         claimed = [sha256 for each in pool.map(claim, (0, 3, 17)) for sha256 in each]
     assert len(claimed) == 40
     assert set(claimed) == hashes(*labels)
+
+
+def test_a_replaced_embedding_is_to_be_shown_anew_wherever_its_model_serves(shop: Shop) -> None:
+    other = Shop(shop.records, "other")
+    for each in (shop, other):
+        each.load(row("a", "x", "y"))
+        each.embed("x", "y", key="embeddings/first")
+        each.indexed(each.plan("a"))
+    with shop.records.begin(write=True) as tx:
+        shown = tx.embeddings.replace(DIGEST, "embeddings/second", {X: 7})
+        assert tx.embeddings.replace("e" * 64, "embeddings/third", {Y: 0}) == []
+        assert tx.embeddings.replace(DIGEST, "embeddings/none", {}) == []
+    assert shown == [("other", "a", X), ("shop", "a", X)]
+    for each in (shop, other):
+        (entry,) = each.unplanned("a")
+        assert (entry.sha256, entry.searchable) == (X, False)
+        assert (entry.embeddings, entry.embedding_row) == ("embeddings/second", 7)

@@ -65,6 +65,7 @@ def test_moved_rows_are_those_of_the_new_object_and_the_others_have_none(shop: S
         assert tx.embeddings.known(DIGEST, [X, Y, Z]) == {Y, Z}
         (moved,) = tx.erasing.files_of([X, Y, Z])
         assert moved.id == file.id
+        assert tx.erasing.known_files(["embeddings/old", moved.key]) == {"embeddings/new"}
         tx.erasing.move(moved, "embeddings/none", [], [Y, Z])
         assert tx.erasing.files_of([X, Y, Z]) == []
         assert tx.export.key(file.id) == ""

@@ -16,7 +16,18 @@ import pytest
 from services.core.domain.catalog import ProductFields
 from services.core.record_ports import RecordStore
 from tests.contract import record_stores
-from tests.contract.record_stores import DIGEST, MODEL, NOW, RECORD_STORES, SPEC, Shop, row, sha
+from tests.contract.record_stores import (
+    ADAPTERS,
+    DIGEST,
+    MODEL,
+    NOW,
+    RECORD_STORES,
+    SPEC,
+    Shop,
+    prepare,
+    row,
+    sha,
+)
 
 records, shop = record_stores.records, record_stores.shop_of_records
 SECONDS = 30.0
@@ -181,10 +192,11 @@ class Killed:
         assert self._child.exitcode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("adapter", sorted(RECORD_STORES))
+@pytest.mark.parametrize("adapter", ADAPTERS)
 def test_a_process_killed_in_a_transaction_leaves_the_state_before_it(
-    adapter: str, tmp_path: Path
+    request: pytest.FixtureRequest, adapter: str, tmp_path: Path
 ) -> None:
+    prepare(request, adapter, tmp_path)
     child = Killed(adapter, tmp_path, write_half)
     assert child.pipe.poll(SECONDS)
     assert child.pipe.recv() == "written"
@@ -195,8 +207,11 @@ def test_a_process_killed_in_a_transaction_leaves_the_state_before_it(
             assert tx.catalogs.next_revision("shop") == 2
 
 
-@pytest.mark.parametrize("adapter", sorted(RECORD_STORES))
-def test_what_was_committed_survives_a_kill_at_any_moment(adapter: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_what_was_committed_survives_a_kill_at_any_moment(
+    request: pytest.FixtureRequest, adapter: str, tmp_path: Path
+) -> None:
+    prepare(request, adapter, tmp_path)
     child = Killed(adapter, tmp_path, write_on)
     assert child.pipe.poll(SECONDS)
     time.sleep(random.Random(7).uniform(0.05, 0.3))

@@ -11,6 +11,7 @@ from services.core.adapters.sql_records.statements import upsert
 from services.core.domain import names
 from services.core.domain.catalog import Catalog, ImageState
 from services.core.domain.errors import AlreadyExists, NotFound
+from services.core.domain.external_model import is_external
 from services.core.record_ports import CatalogRecords, Deployment, ModelRecords
 
 _C, _D, _P, _I = tables.catalogs, tables.deployments, tables.products, tables.product_images
@@ -35,12 +36,7 @@ class SqlCatalogs(CatalogRecords):
                 reason="CATALOG_EXISTS",
                 metadata={"catalog": catalog},
             )
-        found = self._db.execute(
-            sa.select(tables.models)
-            .where(tables.models.c.name == model)
-            .order_by(tables.models.c.create_time.desc())
-            .limit(1)
-        ).one_or_none()
+        found = self._db.execute(_newest(model)).one_or_none()
         if found is None:
             raise NotFound(f"models/{model} does not exist", reason="MODEL_NOT_FOUND")
         self._db.execute(
@@ -110,6 +106,9 @@ class SqlCatalogs(CatalogRecords):
         self._db.execute(_C.update().where(_C.c.id == catalog).values(deleting=True))
 
     def remove_rows(self, catalog: str, limit: int) -> int:
+        # Asked again after the last row: by then somebody may have made a catalogue of this name.
+        if not self._db.scalar(sa.select(_C.c.deleting).where(_C.c.id == catalog)):
+            return 0
         for table, key in ((_I, (_I.c.product, _I.c.sha256)), (_P, (_P.c.id,))):
             chosen = sa.select(*key).where(table.c.catalog == catalog).limit(limit)
             result = self._db.execute(
@@ -135,10 +134,13 @@ class SqlCatalogs(CatalogRecords):
                 _D.c.model,
                 _D.c.model_digest,
                 _D.c.collection,
+                _D.c.dimension,
+                tables.models.c.spec,
                 products.scalar_subquery().label("product_count"),
                 images.scalar_subquery().label("image_count"),
             )
             .join(_D, (_C.c.id == _D.c.catalog) & (_C.c.deployment == _D.c.number))
+            .join(tables.models, tables.models.c.digest == _D.c.model_digest)
             .where(~_C.c.deleting)
         )
 
@@ -152,6 +154,10 @@ class SqlModels(ModelRecords):
     def put(self, name: str, digest: str, spec: Mapping[str, Any], now: datetime) -> None:
         row = {"digest": digest, "name": name, "spec": dict(spec), "create_time": now}
         upsert(self._db, tables.models, [row])
+
+    def named(self, name: str) -> dict[str, Any] | None:
+        spec = self._db.scalar(_newest(name).with_only_columns(tables.models.c.spec))
+        return None if spec is None else dict(spec)
 
     def spec(self, digest: str) -> dict[str, Any]:
         spec = self._db.scalar(
@@ -174,4 +180,11 @@ def catalog_not_found(catalog: str) -> NotFound:
 def _catalog(row: sa.Row[Any]) -> Catalog:
     values = dict(row._mapping)
     del values["deployment"]
+    values["external"] = is_external(values.pop("spec"))
     return Catalog(**values)
+
+
+def _newest(model: str) -> sa.Select[Any]:
+    models = tables.models
+    query = sa.select(models).where(models.c.name == model)
+    return query.order_by(models.c.create_time.desc()).limit(1)

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 
 from services.core.adapters.sql_records import tables
-from services.core.adapters.sql_records.statements import insert_missing
+from services.core.adapters.sql_records.statements import among, insert_missing
+from services.core.domain.catalog import ImageState
 from services.core.record_ports import EmbeddingRecords
 
 _E, _F, _R, _L = tables.embeddings, tables.embedding_files, tables.image_refusals, tables.claims
+_C, _D, _I = tables.catalogs, tables.deployments, tables.product_images
 
 
 class SqlEmbeddings(EmbeddingRecords):
@@ -34,10 +36,35 @@ class SqlEmbeddings(EmbeddingRecords):
             ],
         )
 
+    def replace(self, digest: str, key: str, rows: Mapping[str, int]) -> list[tuple[str, str, str]]:
+        if not rows:
+            return []
+        insert_missing(self._db, _F, [{"key": key}])
+        file = self._db.scalar(sa.select(_F.c.id).where(_F.c.key == key))
+        self._db.execute(
+            _E.update()
+            .where(_E.c.digest == digest, _E.c.sha256 == sa.bindparam("of_hash"))
+            .values(file=file, row=sa.bindparam("at"), picture_hash=None),
+            [{"of_hash": sha256, "at": at} for sha256, at in rows.items()],
+        )
+        served = sa.select(_C.c.id).join(
+            _D, (_C.c.id == _D.c.catalog) & (_C.c.deployment == _D.c.number)
+        )
+        served = served.where(_D.c.model_digest == digest, ~_C.c.deleting)
+        catalogs = list(self._db.scalars(served))
+        shown = (_I.c.catalog.in_(catalogs), among(self._db, _I.c.sha256, rows), ~_I.c.deleted)
+        query = sa.select(_I.c.catalog, _I.c.product, _I.c.sha256).where(*shown)
+        found = [(row.catalog, row.product, row.sha256) for row in self._db.execute(query)]
+        self._db.execute(_I.update().where(*shown).values(plan_revision=None))
+        searchable = _I.c.state == ImageState.SEARCHABLE
+        self._db.execute(_I.update().where(*shown, searchable).values(state=ImageState.PENDING))
+        return sorted(found)
+
     def known(self, digest: str, sha256s: Sequence[str]) -> set[str]:
         if not sha256s:
             return set()
-        query = sa.select(_E.c.sha256).where(_E.c.digest == digest, _E.c.sha256.in_(sha256s))
+        listed = among(self._db, _E.c.sha256, sha256s)
+        query = sa.select(_E.c.sha256).where(_E.c.digest == digest, listed)
         return set(self._db.scalars(query))
 
     def refuse(self, refused: Mapping[str, str]) -> None:
@@ -47,15 +74,13 @@ class SqlEmbeddings(EmbeddingRecords):
     def refusals(self, sha256s: Sequence[str]) -> dict[str, str]:
         if not sha256s:
             return {}
-        query = sa.select(_R.c.sha256, _R.c.reason).where(_R.c.sha256.in_(sha256s))
+        query = sa.select(_R.c.sha256, _R.c.reason).where(among(self._db, _R.c.sha256, sha256s))
         return {row.sha256: row.reason for row in self._db.execute(query)}
 
     def claim(self, operation: str, sha256s: Sequence[str]) -> list[str]:
-        taken = set(
-            self._db.scalars(
-                sa.select(_L.c.sha256).where(_L.c.operation == operation, _L.c.sha256.in_(sha256s))
-            )
-        )
+        listed = among(self._db, _L.c.sha256, sha256s)
+        query = sa.select(_L.c.sha256).where(_L.c.operation == operation, listed)
+        taken = set(self._db.scalars(query))
         new = [each for each in dict.fromkeys(sha256s) if each not in taken]
         insert_missing(
             self._db,
@@ -75,7 +100,7 @@ class SqlEmbeddings(EmbeddingRecords):
 
     def settled(self, operation: str, sha256s: Sequence[str]) -> dict[str, str]:
         query = sa.select(_L.c.sha256, _L.c.refusal).where(
-            _L.c.operation == operation, _L.c.sha256.in_(sha256s), _L.c.refusal != ""
+            _L.c.operation == operation, among(self._db, _L.c.sha256, sha256s), _L.c.refusal != ""
         )
         return {row.sha256: row.refusal for row in self._db.execute(query)}
 

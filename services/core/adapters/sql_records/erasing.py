@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from services.core.adapters.sql_records import tables
+from services.core.adapters.sql_records.statements import among
 from services.core.content_ports import EmbeddingFile, ErasingRecords, Remains, UnderWay
 from services.core.domain import names
 from services.core.domain.errors import NotFound
@@ -73,7 +74,7 @@ class SqlErasing(ErasingRecords):
         catalogs = list(self._db.scalars(sa.select(_C.c.id).where(~_C.c.deleting)))
         query = (
             sa.select(_I.c.sha256)
-            .where(_I.c.catalog.in_(catalogs), _I.c.sha256.in_(sha256s), ~_I.c.deleted)
+            .where(_I.c.catalog.in_(catalogs), among(self._db, _I.c.sha256, sha256s), ~_I.c.deleted)
             .distinct()
         )
         return set(self._db.scalars(query))
@@ -83,22 +84,25 @@ class SqlErasing(ErasingRecords):
         query = (
             sa.select(_F.c.id, _F.c.key, _E.c.digest)
             .join(_E, _E.c.file == _F.c.id)
-            .where(_E.c.digest.in_(digests), _E.c.sha256.in_(sha256s))
+            .where(_E.c.digest.in_(digests), among(self._db, _E.c.sha256, sha256s))
             .distinct()
             .order_by(_F.c.id)
         )
         return [EmbeddingFile(row.id, row.key, row.digest) for row in self._db.execute(query)]
 
+    def known_files(self, keys: Sequence[str]) -> set[str]:
+        return set(self._db.scalars(sa.select(_F.c.key).where(_F.c.key.in_(keys))))
+
     def rows_of(self, file: EmbeddingFile, sha256s: Sequence[str]) -> dict[str, int]:
         query = sa.select(_E.c.sha256, _E.c.row).where(
-            _E.c.digest == file.digest, _E.c.sha256.in_(sha256s), _E.c.file == file.id
+            _E.c.digest == file.digest, among(self._db, _E.c.sha256, sha256s), _E.c.file == file.id
         )
         return {row.sha256: row.row for row in self._db.execute(query)}
 
     def move(self, file: EmbeddingFile, key: str, kept: Sequence[str], gone: Sequence[str]) -> None:
         self._db.execute(
             _E.delete().where(
-                _E.c.digest == file.digest, _E.c.sha256.in_(gone), _E.c.file == file.id
+                _E.c.digest == file.digest, among(self._db, _E.c.sha256, gone), _E.c.file == file.id
             )
         )
         if not kept:
@@ -122,7 +126,7 @@ class SqlErasing(ErasingRecords):
             .where(
                 _I.c.catalog == catalog,
                 _I.c.product == product,
-                _I.c.sha256.in_(sha256s),
+                among(self._db, _I.c.sha256, sha256s),
                 _I.c.deleted,
             )
             .values(source="", refusal="")
@@ -134,10 +138,10 @@ class SqlErasing(ErasingRecords):
         )
 
     def forget_refusals(self, sha256s: Sequence[str]) -> None:
-        self._db.execute(_R.delete().where(_R.c.sha256.in_(sha256s)))
+        self._db.execute(_R.delete().where(among(self._db, _R.c.sha256, sha256s)))
 
     def under_way(self) -> list[UnderWay]:
-        active = list(self._db.scalars(sa.select(_O.c.id).where(_O.c.state.not_in(_DONE))))
+        active = sa.select(_O.c.id).where(_O.c.state.not_in(_DONE))
         fetching = (_S.c.stage == Stage.INGEST) & (_S.c.state == ShardState.IN_FLIGHT)
         query = sa.select(_S.c.operation, _S.c.sequence, _S.c.stage, _S.c.message).where(
             _S.c.operation.in_(active), _S.c.stage.in_([Stage.EMBED, Stage.INDEX]) | fetching

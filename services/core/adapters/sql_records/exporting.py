@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import sqlalchemy as sa
 
 from services.core.adapters.sql_records import tables
+from services.core.adapters.sql_records.statements import among
 from services.core.content_ports import ExportRecords, StoredEmbedding
 from services.core.domain.catalog import ImageState
 
@@ -46,13 +47,13 @@ class SqlExport(ExportRecords):
             each.sha256: each.row
             for each in self._db.execute(
                 sa.select(_E.c.sha256, _E.c.row).where(
-                    _E.c.digest == digest, _E.c.sha256.in_(sha256s), _E.c.file == file
+                    _E.c.digest == digest, among(self._db, _E.c.sha256, sha256s), _E.c.file == file
                 )
             )
         }
         owners = self._db.scalars(
             sa.select(_I.c.product).where(
-                _I.c.catalog == catalog, _I.c.sha256.in_(places), ~_I.c.deleted
+                _I.c.catalog == catalog, among(self._db, _I.c.sha256, places), ~_I.c.deleted
             )
         )
         found: list[StoredEmbedding] = []

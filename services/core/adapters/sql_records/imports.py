@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from services.core.adapters.sql_records import tables
 from services.core.adapters.sql_records.merging import ShardMerge
 from services.core.adapters.sql_records.products import field_values, to_product
-from services.core.adapters.sql_records.statements import upsert
+from services.core.adapters.sql_records.statements import among, upsert
 from services.core.adapters.sql_records.stored import load_images, load_products, write_images
 from services.core.domain import names
 from services.core.domain.catalog import HIDDEN, ImageState
@@ -126,7 +126,7 @@ class SqlImports(ImportRecords):
                 [{"hash": sha256, "reason": reason} for sha256, reason in refused.items()],
             )
             showing = sa.select(_I.c.product).where(
-                _I.c.catalog == catalog, _I.c.sha256.in_(refused)
+                _I.c.catalog == catalog, among(self._db, _I.c.sha256, refused)
             )
             self._db.execute(
                 _P.update()

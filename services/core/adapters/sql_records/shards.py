@@ -102,6 +102,12 @@ class SqlShards(ShardRecords):
             self.save(shard)
         return leased
 
+    def expired(self, now: datetime) -> list[Shard]:
+        query = sa.select(_S).where(_S.c.state == ShardState.IN_FLIGHT, _S.c.lease_until < now)
+        return [
+            _shard(row) for row in self._db.execute(query.order_by(_S.c.operation, _S.c.sequence))
+        ]
+
     def lapse(self, now: datetime | None) -> int:
         expired = _S.c.state == ShardState.IN_FLIGHT
         if now is not None:

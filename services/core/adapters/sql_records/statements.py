@@ -1,10 +1,27 @@
 """SQL that SQLite and PostgreSQL spell through different SQLAlchemy dialects."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+
+_FEW = 30_000  # parameters, which every SQLite takes in one statement
+
+
+def among(
+    connection: sa.Connection, column: sa.ColumnElement[str], values: Iterable[str]
+) -> sa.ColumnElement[bool]:
+    """`column IN values` for as many values as a hostile manifest may have images in one shard."""
+    listed = list(values)
+    if connection.dialect.name == "postgresql":
+        return column == sa.any_(sa.cast(listed, postgresql.ARRAY(sa.Text)))
+    if len(listed) <= _FEW:
+        return column.in_(listed)
+    return column.in_(
+        sa.select(sa.func.json_each(json.dumps(listed)).table_valued("value").c.value)
+    )
 
 
 def insert_missing(

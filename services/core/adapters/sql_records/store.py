@@ -1,30 +1,30 @@
 """Opening the database, and transactions on it."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import command, util
-from alembic.config import Config
+from sqlalchemy import exc
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import OperationalError
 
 from services.core.adapters.sql_records.catalogs import SqlCatalogs, SqlModels
+from services.core.adapters.sql_records.dead_letters import SqlDeadLetters
 from services.core.adapters.sql_records.duplicates import SqlDuplicates
 from services.core.adapters.sql_records.embeddings import SqlEmbeddings
 from services.core.adapters.sql_records.erasing import SqlErasing
 from services.core.adapters.sql_records.exporting import SqlExport
+from services.core.adapters.sql_records.failures import sqlite_failure
 from services.core.adapters.sql_records.feeds import SqlFeeds
 from services.core.adapters.sql_records.imports import SqlImports
+from services.core.adapters.sql_records.migrating import migrate
 from services.core.adapters.sql_records.operations import SqlOperations, SqlRequests
 from services.core.adapters.sql_records.products import SqlProducts
 from services.core.adapters.sql_records.shards import SqlShards
-from services.core.domain.errors import FailedPrecondition, ResourceExhausted, Unavailable
+from services.core.domain.errors import Unavailable
 from services.core.record_ports import Records, RecordStore
-
-MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class SqlTransaction:
@@ -43,43 +43,73 @@ class SqlTransaction:
         self.erasing = SqlErasing(connection)
         self.export = SqlExport(connection)
         self.duplicates = SqlDuplicates(connection)
+        self.dead_letters = SqlDeadLetters(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """How transactions begin and fail on one kind of database.
+
+    One writer at a time: the repositories read and then write what they read. `write` therefore
+    begins with a lock on all of the records; readers never wait for it.
+    """
+
+    read: str
+    write: str
+    failure: Callable[[exc.DBAPIError], Exception]
+    longest_wait: float = -1.0  # seconds for the writers of this process; -1: any time
 
 
 class SqlRecords(RecordStore):
-    """RecordStore on a SQLAlchemy engine whose schema is up to date."""
+    """RecordStore on a SQLAlchemy engine whose schema is up to date and which begins nothing."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, begin: Begin) -> None:
         self._engine = engine
-        self._sqlite = engine.dialect.name == "sqlite"
-        # SQLite has one writer; queueing here is fair and does not poll.
+        self._begin = begin
+        # Queueing here does not poll, and takes one connection a process instead of one a writer.
         self._writer = threading.Lock()
 
     @contextmanager
     def begin(self, *, write: bool = False) -> Iterator[Records]:
-        if self._sqlite and write:
-            with self._writer, self._transaction("BEGIN IMMEDIATE") as records:
+        if not write:
+            with self._transaction(self._begin.read) as records:
                 yield records
-        else:
-            with self._transaction("BEGIN" if self._sqlite else None) as records:
+            return
+        if not self._writer.acquire(timeout=self._begin.longest_wait):
+            raise Unavailable(
+                f"other writes took more than {self._begin.longest_wait:g} s; try again",
+                reason="RECORDS_UNAVAILABLE",
+            )
+        try:
+            with self._transaction(self._begin.write) as records:
                 yield records
+        finally:
+            self._writer.release()
 
     @contextmanager
-    def _transaction(self, statement: str | None) -> Iterator[Records]:
-        with self._engine.connect() as connection:
-            try:
-                if statement:
-                    connection.exec_driver_sql(statement)
-                yield SqlTransaction(connection)
-                connection.commit()
-            except OperationalError as error:
-                connection.rollback()
-                raise _translated(error) from error
-            except BaseException:
-                connection.rollback()
-                raise
+    def _transaction(self, statement: str) -> Iterator[Records]:
+        with self._connected() as connection:
+            connection.exec_driver_sql(statement)
+            yield SqlTransaction(connection)
+            connection.commit()
+
+    @contextmanager
+    def _connected(self) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.connect() as connection:  # rolls back what is not committed
+                yield connection
+        except exc.DBAPIError as error:
+            raise self._begin.failure(error) from error
+        except exc.TimeoutError as error:
+            raise Unavailable(
+                f"every connection to the records is taken: {error}", reason="RECORDS_UNAVAILABLE"
+            ) from error
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+_SQLITE = Begin(read="BEGIN", write="BEGIN IMMEDIATE", failure=sqlite_failure)
 
 
 def open_sqlite(path: Path) -> SqlRecords:
@@ -97,22 +127,7 @@ def open_sqlite(path: Path) -> SqlRecords:
     )
     sa.event.listen(engine, "connect", _configure_sqlite)
     migrate(engine)
-    return SqlRecords(engine)
-
-
-def migrate(engine: sa.Engine) -> None:
-    """Brings the schema up to date. Raises FailedPrecondition (SCHEMA_NEWER)."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        try:
-            command.upgrade(config, "head")
-        except util.CommandError as error:
-            raise FailedPrecondition(
-                f"the records were written by a newer version of Shelflens ({error}); update it",
-                reason="SCHEMA_NEWER",
-            ) from error
+    return SqlRecords(engine, _SQLITE)
 
 
 def _configure_sqlite(connection: DBAPIConnection, _record: object) -> None:
@@ -126,10 +141,3 @@ def _configure_sqlite(connection: DBAPIConnection, _record: object) -> None:
         "temp_store=MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def _translated(error: OperationalError) -> Exception:
-    text = str(error.orig)
-    if "disk is full" in text:
-        return ResourceExhausted(f"the records cannot grow: {text}", reason="STORAGE_FULL")
-    return Unavailable(f"the records do not answer: {text}", reason="RECORDS_UNAVAILABLE")

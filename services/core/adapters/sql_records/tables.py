@@ -36,6 +36,18 @@ class UtcTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+class FreeText(TypeDecorator[str]):
+    """Text from outside: without the NUL characters and lone surrogates that no database takes."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None or (value.isascii() and "\x00" not in value):
+            return value
+        return value.replace("\x00", "").encode("utf-8", "replace").decode()
+
+
 metadata = MetaData()
 
 models = Table(
@@ -51,7 +63,7 @@ catalogs = Table(
     "catalogs",
     metadata,
     Column("id", String(63), primary_key=True),
-    Column("display_name", Text, nullable=False),
+    Column("display_name", FreeText, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("deployment", Integer, nullable=False),
     Column("deleting", Boolean, nullable=False),
@@ -78,12 +90,12 @@ products = Table(
     metadata,
     Column("catalog", String(63), primary_key=True),
     Column("id", String(63), primary_key=True),
-    Column("sku", Text, nullable=False),
-    Column("title", Text, nullable=False),
-    Column("description", Text, nullable=False),
+    Column("sku", FreeText, nullable=False),
+    Column("title", FreeText, nullable=False),
+    Column("description", FreeText, nullable=False),
     Column("categories", JSON, nullable=False),
     Column("labels", JSON, nullable=False),
-    Column("parent", Text, nullable=False),
+    Column("parent", FreeText, nullable=False),
     Column("price", Float),
     Column("stock", Float),
     Column("attributes", JSON, nullable=False),
@@ -112,7 +124,7 @@ product_images = Table(
     Column("sha256", String(64), primary_key=True),
     Column("state", String(10), nullable=False),
     Column("refusal", String(64), nullable=False),
-    Column("source", Text, nullable=False),
+    Column("source", FreeText, nullable=False),
     Column("origin", String(10), nullable=False),
     # Where the last import that listed it did so first (merging.position).
     Column("position", BigInteger),
@@ -190,7 +202,7 @@ operations = Table(
     Column("total_rows", BigInteger, nullable=False),
     Column("result", JSON, nullable=False),
     Column("error_reason", String(64), nullable=False),
-    Column("error_message", Text, nullable=False),
+    Column("error_message", FreeText, nullable=False),
     Column("create_time", UtcTime, nullable=False),
     Column("update_time", UtcTime, nullable=False),
     Column("end_time", UtcTime),
@@ -233,4 +245,32 @@ requests = Table(
     Column("digest", String(64), nullable=False),
     Column("answer", LargeBinary, nullable=False),
     Column("create_time", UtcTime, nullable=False, index=True),
+)
+
+# Messages that no worker took. `body` is the first part of a long one.
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", String(63), primary_key=True),
+    # The same dead message is delivered again until it is acknowledged, and recorded once.
+    Column("message_digest", String(64), nullable=False, unique=True),
+    Column("queue", String(255), nullable=False),
+    Column("routing_key", String(255), nullable=False),
+    Column("task", String(255), nullable=False),
+    Column("operation", String(63), nullable=False),
+    # The id of the message within its operation, the same for every publication of it.
+    Column("message", String(255), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("detail", FreeText, nullable=False),
+    Column("content_type", String(255), nullable=False),
+    Column("content_encoding", String(255), nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("properties", JSON, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("deaths", Integer, nullable=False),
+    Column("create_time", UtcTime, nullable=False),
+    Index("dead_letters_reason", "reason", "id"),
+    Index("dead_letters_queue", "queue", "id"),
+    Index("dead_letters_message", "message"),
 )
