@@ -14,7 +14,8 @@ from services.core.ports import CollectionSpec, VectorStore
 from tests.contract import vector_stores
 from tests.contract.vector_stores import DIMENSION, an_id, found, point, unit
 
-store, collection = vector_stores.store, vector_stores.collection
+connect, store = vector_stores.connect, vector_stores.store
+collection = vector_stores.collection
 
 
 @pytest.fixture(scope="module")

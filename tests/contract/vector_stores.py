@@ -1,12 +1,13 @@
-"""Every server that the VectorStore adapter talks to, each as a context with an adapter."""
+"""Every server that the VectorStore adapter talks to, each as a context."""
 
 import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -20,39 +21,40 @@ from services.local.vector_server.process import start_vector_server
 QDRANT_URL = "SHELFLENS_TEST_QDRANT_URL"
 
 
+class Connect(Protocol):
+    """Makes an adapter for a server; `settings` are the adapter's."""
+
+    def __call__(self, **settings: Any) -> QdrantVectors: ...
+
+
 @contextmanager
-def own_server() -> Iterator[QdrantVectors]:
+def own_server() -> Iterator[Connect]:
     """The local profile's child process."""
     with tempfile.TemporaryDirectory() as folder:
         server = start_vector_server(Path(folder) / "vectors")
-        vectors = QdrantVectors(grpc_port=server.port)
         try:
-            yield vectors
+            yield partial(QdrantVectors, grpc_port=server.port)
         finally:
-            vectors.close()
             server.stop()
 
 
 @contextmanager
-def qdrant_server() -> Iterator[QdrantVectors]:
+def qdrant_server() -> Iterator[Connect]:
     """A Qdrant server, 1.17 or newer. The URL may name its REST port, 6333: gRPC is one above."""
     url = os.environ.get(QDRANT_URL)
     if not url:
         pytest.skip(f"{QDRANT_URL} is not set: http://HOST:6334 of a Qdrant server, 1.17 or newer")
     parts = urlsplit(url)
-    vectors = QdrantVectors(
+    yield partial(
+        QdrantVectors,
         parts.hostname or "127.0.0.1",
         6334 if parts.port in (None, 6333) else parts.port,
         api_key=parts.password,
         tls=parts.scheme == "https",
     )
-    try:
-        yield vectors
-    finally:
-        vectors.close()
 
 
-VECTOR_STORES: dict[str, Callable[[], AbstractContextManager[QdrantVectors]]] = {
+VECTOR_SERVERS: dict[str, Callable[[], AbstractContextManager[Connect]]] = {
     "own-server": own_server,
     "qdrant-server": qdrant_server,
 }
@@ -60,9 +62,15 @@ VECTOR_STORES: dict[str, Callable[[], AbstractContextManager[QdrantVectors]]] = 
 DIMENSION = 8
 
 
-@pytest.fixture(scope="module", params=sorted(VECTOR_STORES))
-def store(request: pytest.FixtureRequest) -> Iterator[VectorStore]:
-    with VECTOR_STORES[request.param]() as vectors:
+@pytest.fixture(scope="module", params=sorted(VECTOR_SERVERS))
+def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
+    with VECTOR_SERVERS[request.param]() as making:
+        yield making
+
+
+@pytest.fixture(scope="module")
+def store(connect: Connect) -> Iterator[VectorStore]:
+    with closing(connect()) as vectors:
         yield vectors
 
 

@@ -194,7 +194,7 @@ def test_swaps_under_writes_and_searches_keep_every_point(tmp_path: Path) -> Non
         with ThreadPoolExecutor(2) as pool:
             writing, searching = pool.submit(write), pool.submit(search)
             try:
-                eventually(lambda: generation(data) >= 3, "two swaps")
+                eventually(lambda: generation(data) >= 3, "two swaps", seconds=120)
             finally:
                 swapped_twice.set()
             assert searching.result() > 50

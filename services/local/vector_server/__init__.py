@@ -3,11 +3,16 @@
 It owns one qdrant-edge shard per collection, in a directory of its own:
 
     <data>/lock                     one server per data directory
+    <data>/aliases.json             second names of collections
     <data>/<hash of name>/
-        collection.json             name, dimension, distance
+        collection.json             name, dimension, distance, options
         current                     name of the generation that answers
         generation-<n>/             the shard: write-ahead log and segments
         journal                     updates made since a build began, only during one
+
+A new collection gets the datatype, quantization, placement and graph that it is asked for;
+quantization comes with the index, as in Qdrant. Shards, replicas and write consistency are
+accepted and mean nothing in one process.
 
 An acknowledged write is in the shard's write-ahead log, a mapped file that a killed process leaves
 whole; opening the shard applies it again. Flushing only shortens that log.

@@ -28,9 +28,9 @@ def main() -> None:
     os.nice(_NICENESS)
     report_ready(arguments.ready_fd)
     directory = CollectionDirectory(arguments.collection)
-    spec = directory.spec
+    spec, options = directory.spec, directory.options
     generation: Path = arguments.generation
-    shard = open_for_build(generation, spec, arguments.index_threshold, arguments.threads)
+    shard = open_for_build(generation, spec, options, arguments.index_threshold, arguments.threads)
     shard.optimize()
     applied = touched = 0
     for change, behind in changes_after(directory.journal, 0):

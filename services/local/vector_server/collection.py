@@ -6,6 +6,7 @@ from pathlib import Path
 
 import qdrant_edge as edge
 
+from services.core.adapters.qdrant_vectors.options import CollectionOptions
 from services.core.ports import CollectionSpec
 from services.local.vector_server.changes import edge_operations, touched_points
 from services.local.vector_server.directories import CollectionDirectory, copy_tree, remove
@@ -30,12 +31,16 @@ class Collection:
         self._unflushed = 0
         self._oldest_unflushed = 0.0
         self._last_write = time.monotonic()
-        self._shard = open_shard(directory.current(), self.spec)
+        self._shard = open_shard(directory.current(), self.spec, self.options)
         self._unindexed = self._estimate_unindexed()
 
     @property
     def spec(self) -> CollectionSpec:
         return self._directory.spec
+
+    @property
+    def options(self) -> CollectionOptions:
+        return self._directory.options
 
     @property
     def path(self) -> Path:
@@ -126,7 +131,7 @@ class Collection:
         meanwhile.
         """
         journal = self._directory.journal
-        shard = open_shard(generation, self.spec)
+        shard = open_shard(generation, self.spec, self.options)
         unindexed = int((generation / _UNINDEXED).read_text())
         while journal.stat().st_size - applied > _TAIL_BYTES:
             applied, touched = self._apply(shard, journal, applied)

@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import uuid
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
+from services.core.adapters.qdrant_vectors.options import CollectionOptions
 from services.core.ports import CollectionSpec
 
 _MAKING, _DROPPED = ".making-", ".dropped-"
@@ -22,6 +24,8 @@ class CollectionDirectory:
         self.path = path
         self.journal = path / "journal"
         described = json.loads((path / "collection.json").read_text())
+        # Directories of earlier versions name no options.
+        self.options = CollectionOptions(**described.pop("options", {}))
         self.spec = CollectionSpec(**described)
 
     def current(self) -> Path:
@@ -36,7 +40,7 @@ class CollectionDirectory:
 
     def switch(self, generation: Path) -> None:
         """Makes `generation` the one that answers, at once or not at all."""
-        _replace_text(self.path / "current", generation.name)
+        replace_text(self.path / "current", generation.name)
 
     def sweep(self) -> None:
         """Removes what a build left behind."""
@@ -55,12 +59,12 @@ class CollectionDirectory:
 class DirectoryDraft:
     """A collection directory that exists only once it is complete: fill `generation`, `finish`."""
 
-    def __init__(self, data: Path, spec: CollectionSpec) -> None:
+    def __init__(self, data: Path, spec: CollectionSpec, options: CollectionOptions) -> None:
         self._final = data / hashlib.sha256(spec.name.encode()).hexdigest()[:32]
         self._path = data / f"{_MAKING}{uuid.uuid4().hex}"
         self.generation = self._path / "generation-1"
         self.generation.mkdir(parents=True)
-        described = {"name": spec.name, "dimension": spec.dimension, "distance": spec.distance}
+        described = asdict(spec) | {"options": asdict(options)}
         (self._path / "collection.json").write_text(json.dumps(described))
         (self._path / "current").write_text(self.generation.name)
 
@@ -122,7 +126,8 @@ def _copy_bytes(read: BinaryIO, write: BinaryIO, length: int) -> None:
         length -= len(piece)
 
 
-def _replace_text(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str) -> None:
+    """Writes the file at once or not at all."""
     draft = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     draft.write_text(text)
     os.replace(draft, path)

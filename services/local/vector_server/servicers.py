@@ -9,20 +9,13 @@ from typing import NoReturn, TypeVar
 import grpc
 
 from services.core.adapters.qdrant_vectors.stubs import q
-from services.core.ports import CollectionSpec
-from services.local.vector_server import reads
-from services.local.vector_server.refusals import Refused, bad_request
+from services.local.vector_server import groups, reads
+from services.local.vector_server.descriptions import description, wanted
+from services.local.vector_server.refusals import Refused
 from services.local.vector_server.store import Store
 
 log = logging.getLogger(__name__)
 Reply = TypeVar("Reply")
-
-_DISTANCES = {
-    q.Distance.Cosine: "cosine",
-    q.Distance.Euclid: "euclidean",
-    q.Distance.Manhattan: "manhattan",
-}
-_DISTANCE_VALUES = {name: value for value, name in _DISTANCES.items()}
 
 
 class Points(q.PointsServicer):
@@ -34,6 +27,20 @@ class Points(q.PointsServicer):
     def Query(self, request: q.QueryPoints, context: grpc.ServicerContext) -> q.QueryResponse:
         return _answer(
             context, lambda: reads.query(self._store.get(request.collection_name), request)
+        )
+
+    def QueryBatch(
+        self, request: q.QueryBatchPoints, context: grpc.ServicerContext
+    ) -> q.QueryBatchResponse:
+        return _answer(
+            context, lambda: reads.query_batch(self._store.get(request.collection_name), request)
+        )
+
+    def QueryGroups(
+        self, request: q.QueryPointGroups, context: grpc.ServicerContext
+    ) -> q.QueryGroupsResponse:
+        return _answer(
+            context, lambda: groups.query_groups(self._store.get(request.collection_name), request)
         )
 
     def Get(self, request: q.GetPoints, context: grpc.ServicerContext) -> q.GetResponse:
@@ -69,12 +76,12 @@ class Collections(q.CollectionsServicer):
     def Get(
         self, request: q.GetCollectionInfoRequest, context: grpc.ServicerContext
     ) -> q.GetCollectionInfoResponse:
-        return _answer(context, lambda: _description(self._store, request.collection_name))
+        return _answer(context, lambda: description(self._store.get(request.collection_name)))
 
     def Create(
         self, request: q.CreateCollection, context: grpc.ServicerContext
     ) -> q.CollectionOperationResponse:
-        _answer(context, lambda: self._store.create(_spec(request)))
+        _answer(context, lambda: self._store.create(*wanted(request)))
         return q.CollectionOperationResponse(result=True)
 
     def Delete(
@@ -82,6 +89,19 @@ class Collections(q.CollectionsServicer):
     ) -> q.CollectionOperationResponse:
         dropped = _answer(context, lambda: self._store.drop(request.collection_name))
         return q.CollectionOperationResponse(result=dropped)
+
+    def UpdateAliases(
+        self, request: q.ChangeAliases, context: grpc.ServicerContext
+    ) -> q.CollectionOperationResponse:
+        _answer(context, lambda: self._store.change_aliases(request.actions))
+        return q.CollectionOperationResponse(result=True)
+
+    def ListAliases(
+        self, request: q.ListAliasesRequest, context: grpc.ServicerContext
+    ) -> q.ListAliasesResponse:
+        found = _answer(context, self._store.aliases).items()
+        aliases = [q.AliasDescription(alias_name=a, collection_name=c) for a, c in found]
+        return q.ListAliasesResponse(aliases=aliases)
 
 
 class Health(q.QdrantServicer):
@@ -108,39 +128,3 @@ def _answer(context: grpc.ServicerContext, make: Callable[[], Reply]) -> Reply:
 def _abort(context: grpc.ServicerContext, code: grpc.StatusCode, details: str) -> NoReturn:
     context.abort(code, details)
     raise AssertionError("abort raises")
-
-
-def _spec(request: q.CreateCollection) -> CollectionSpec:
-    params = request.vectors_config.params
-    distance = _DISTANCES.get(params.distance)
-    if distance is None or not params.size or not request.collection_name:
-        raise bad_request("a collection needs a name, one unnamed vector, and a known distance")
-    return CollectionSpec(request.collection_name, int(params.size), distance)
-
-
-def _description(store: Store, name: str) -> q.GetCollectionInfoResponse:
-    collection = store.get(name)
-    info = collection.shard.info()
-    vectors = q.VectorParams(
-        size=collection.spec.dimension, distance=_DISTANCE_VALUES[collection.spec.distance]
-    )
-    params = q.CollectionParams(vectors_config=q.VectorsConfig(params=vectors))
-    schema = {
-        field: q.PayloadSchemaInfo(data_type=_schema_type(index.data_type), points=index.points)
-        for field, index in info.payload_schema.items()
-    }
-    return q.GetCollectionInfoResponse(
-        result=q.CollectionInfo(
-            status=q.CollectionStatus.Green,
-            segments_count=info.segments_count,
-            config=q.CollectionConfig(params=params),
-            payload_schema=schema,
-            points_count=info.points_count,
-            indexed_vectors_count=info.indexed_vectors_count,
-        )
-    )
-
-
-def _schema_type(kind: object) -> q.PayloadSchemaType.ValueType:
-    # qdrant-edge names its types as Qdrant does: PayloadSchemaType.Keyword.
-    return q.PayloadSchemaType.Value(str(kind).rsplit(".", 1)[-1])

@@ -9,6 +9,7 @@ from services.core.domain.errors import Unavailable
 from services.core.runtime.child_process import Child, start_child
 from services.local.vector_server.collection import Collection
 from services.local.vector_server.settings import Settings
+from services.local.vector_server.shards import index_threshold
 from services.local.vector_server.store import Store
 
 log = logging.getLogger(__name__)
@@ -68,13 +69,18 @@ class Upkeep:
                     self._stopping.wait(_PAUSE_AFTER_FAILURE)
 
     def _is_due(self, collection: Collection) -> bool:
-        if collection.unindexed < self._settings.index_threshold:
+        threshold = self._index_threshold(collection)
+        if threshold is None or collection.unindexed < threshold:
             return False
-        most = _MOST_UNINDEXED * self._settings.index_threshold
+        most = _MOST_UNINDEXED * threshold
         if collection.unindexed < most and collection.quiet_seconds < _PAUSE_SECONDS:
             return False
         indexed = collection.shard.info().points_count - collection.unindexed
         return collection.unindexed >= indexed * _SHARE_OF_INDEXED
+
+    def _index_threshold(self, collection: Collection) -> int | None:
+        default = self._settings.index_threshold
+        return index_threshold(collection.spec, collection.options, default)
 
     def _build(self, collection: Collection) -> None:
         started = time.monotonic()
@@ -122,7 +128,7 @@ class Upkeep:
         arguments = {
             "--collection": collection.path,
             "--generation": generation,
-            "--index-threshold": self._settings.index_threshold,
+            "--index-threshold": self._index_threshold(collection),
             "--threads": self._settings.build_threads,
         }
         return [str(each) for pair in arguments.items() for each in pair]

@@ -2,33 +2,31 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
 
 from services.core.adapters.qdrant_vectors import wire
+from services.core.adapters.qdrant_vectors.aliases import Aliases
+from services.core.adapters.qdrant_vectors.batches import BATCH, batches, readable
 from services.core.adapters.qdrant_vectors.collections import Collections, check_vector
 from services.core.adapters.qdrant_vectors.connection import Connection
-from services.core.adapters.qdrant_vectors.filters import not_newer_than, search_conditions
+from services.core.adapters.qdrant_vectors.filters import not_newer_than
+from services.core.adapters.qdrant_vectors.options import CollectionOptions
+from services.core.adapters.qdrant_vectors.searches import Searches
 from services.core.adapters.qdrant_vectors.stubs import q
-from services.core.domain.errors import (
-    DeadlineExceeded,
-    InvalidArgument,
-    NotFound,
-    Unavailable,
-)
+from services.core.domain.errors import InvalidArgument, NotFound, Unavailable
 from services.core.domain.filters import SearchFilter
+from services.core.domain.ranking import GroupBy
 from services.core.ports import (
     CollectionSpec,
     Float32,
     PayloadChange,
     Point,
+    PointGroup,
     ScoredPoint,
     VectorStore,
 )
 
-BATCH = 256  # points in one call: 1.3 MB at 1280 dimensions
-# What a hit's payload holds: what grouping and the check against the records need. Each field of
-# each hit costs 2 us in total, and a search has 5 ms; fetch() gives whole payloads.
-HIT_FIELDS = ("product", "parent", "sha256")
-_HIT_FIELDS = q.WithPayloadSelector(include=q.PayloadIncludeSelector(fields=HIT_FIELDS))
 _EVERYTHING = q.WithPayloadSelector(enable=True)
 _VECTORS = q.WithVectorsSelector(enable=True)
 
@@ -36,9 +34,14 @@ _VECTORS = q.WithVectorsSelector(enable=True)
 class QdrantVectors(VectorStore):
     """Points in Qdrant collections, one unnamed vector each. Safe to call from many threads.
 
-    Payloads of hits hold HIT_FIELDS only.
-    `timeout` in seconds bounds every call that gets none of its own. Opens its connection with
-    the first call, not here.
+    Payloads of hits hold requests.HIT_FIELDS only.
+    `timeout` in seconds bounds every call that gets none of its own; a server that is away is
+    waited for `retry_seconds`, within that. `options` are for new collections. `oversampling`:
+    how many times `limit` the quantized search of such collections finds before the best are
+    scored exactly; None is the server's choice. `ca_file`: see Connection.
+    Opens its connection with the first call, not here.
+
+    Raises FailedPrecondition (CA_FILE_UNREADABLE).
     """
 
     def __init__(
@@ -48,11 +51,25 @@ class QdrantVectors(VectorStore):
         *,
         api_key: str | None = None,
         tls: bool = False,
+        ca_file: Path | None = None,
         timeout: float = 30.0,
+        retry_seconds: float = 2.0,
+        options: CollectionOptions | None = None,
+        oversampling: float | None = None,
     ) -> None:
-        self._connection = Connection(host, grpc_port, api_key=api_key, tls=tls, timeout=timeout)
+        self._connection = Connection(
+            host,
+            grpc_port,
+            api_key=api_key,
+            tls=tls,
+            ca_file=ca_file,
+            timeout=timeout,
+            retry_seconds=retry_seconds,
+        )
         self._points = q.PointsStub(self._connection.channel)  # type: ignore[no-untyped-call]
-        self._collections = Collections(self._connection)
+        self._collections = Collections(self._connection, options or CollectionOptions())
+        self._searches = Searches(self._connection, self._collections, oversampling)
+        self._aliases = Aliases(self._connection)
 
     def close(self) -> None:
         """Ends the connection; the object cannot be used afterwards."""
@@ -64,6 +81,16 @@ class QdrantVectors(VectorStore):
     def drop_collection(self, name: str) -> None:
         self._collections.drop(name)
 
+    def options(self, collection: str) -> CollectionOptions | None:
+        """What the server says that the collection was made with; None where there is none."""
+        return self._collections.options(collection)
+
+    def point_alias(self, alias: str, collection: str) -> None:
+        self._aliases.point(alias, collection)
+
+    def aliases(self) -> dict[str, str]:
+        return self._aliases.all()
+
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
         spec = self._collections.spec(collection)
         if spec is None:
@@ -72,13 +99,15 @@ class QdrantVectors(VectorStore):
             check_vector(point.vector, spec)
         # Ascending, so that of one id in two revisions the newer stays.
         ordered = sorted(points, key=_revision)
-        for start in range(0, len(ordered), BATCH):
-            batch = groupby(ordered[start : start + BATCH], key=_revision)
-            self._write(collection, [_upsert(revision, each) for revision, each in batch])
+        structs = [(_revision(each), wire.point_struct(each)) for each in ordered]
+        for batch in batches(structs, lambda each: each[1].ByteSize()):
+            runs = groupby(batch, key=itemgetter(0))
+            self._write(collection, [_upsert(revision, run) for revision, run in runs])
 
     def set_payloads(self, collection: str, changes: Sequence[PayloadChange]) -> None:
-        for start in range(0, len(changes), BATCH):
-            self._write_if_known(collection, map(_overwrite, changes[start : start + BATCH]))
+        operations = [_overwrite(each) for each in changes]
+        for batch in batches(operations, q.PointsUpdateOperation.ByteSize):
+            self._write_if_known(collection, batch)
 
     def delete(self, collection: str, ids: Sequence[str], revision: int) -> None:
         for start in range(0, len(ids), BATCH):
@@ -97,38 +126,44 @@ class QdrantVectors(VectorStore):
         score_threshold: float | None = None,
         timeout: float | None = None,
     ) -> list[ScoredPoint]:
-        if timeout is not None and timeout <= 0:  # gRPC may still answer such a call
-            raise DeadlineExceeded(f"searching {collection}: the deadline has passed")
-        spec = self._collections.spec(collection, timeout)
-        if spec is None or limit <= 0:
-            return []
-        check_vector(vector, spec)
-        # Qdrant answers euclidean and manhattan searches with distances, ours are negative.
-        sign = 1.0 if spec.distance == "cosine" else -1.0
-        request = q.QueryPoints(
-            collection_name=collection,
-            query=q.Query(nearest=q.VectorInput(dense=wire.dense_vector(vector))),
-            filter=search_conditions(where) if where else None,
-            score_threshold=None if score_threshold is None else sign * score_threshold,
-            limit=limit,
-            with_payload=_HIT_FIELDS,
+        return self._searches.one(collection, vector, limit, where, score_threshold, timeout)
+
+    def search_batch(
+        self,
+        collection: str,
+        vectors: Sequence[Float32],
+        *,
+        limit: int,
+        where: SearchFilter | None = None,
+        score_threshold: float | None = None,
+        timeout: float | None = None,
+    ) -> list[list[ScoredPoint]]:
+        return self._searches.many(collection, vectors, limit, where, score_threshold, timeout)
+
+    def search_groups(
+        self,
+        collection: str,
+        vector: Float32,
+        *,
+        group_by: GroupBy,
+        groups: int,
+        per_group: int,
+        where: SearchFilter | None = None,
+        score_threshold: float | None = None,
+        timeout: float | None = None,
+    ) -> list[PointGroup]:
+        return self._searches.groups(
+            collection, vector, group_by, groups, per_group, where, score_threshold, timeout
         )
-        try:
-            reply = self._connection.call(self._points.Query, request, timeout)
-        except NotFound:
-            self._collections.forget(collection)
-            return []
-        return [
-            ScoredPoint(hit.id.uuid, sign * hit.score, wire.payload_from(hit.payload))
-            for hit in reply.result
-        ]
 
     def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Point]:
         found: dict[str, Point] = {}
-        for start in range(0, len(ids), BATCH):
+        spec = self._collections.spec(collection)
+        step = 1 if spec is None else readable(spec.dimension)
+        for start in range(0, 0 if spec is None else len(ids), step):
             request = q.GetPoints(
                 collection_name=collection,
-                ids=wire.point_ids(ids[start : start + BATCH]),
+                ids=wire.point_ids(ids[start : start + step]),
                 with_payload=_EVERYTHING,
                 with_vectors=_VECTORS,
             )
@@ -175,10 +210,10 @@ def _revision(point: Point) -> int:
     return revision
 
 
-def _upsert(revision: int, points: Iterator[Point]) -> q.PointsUpdateOperation:
+def _upsert(revision: int, run: Iterator[tuple[int, q.PointStruct]]) -> q.PointsUpdateOperation:
     return q.PointsUpdateOperation(
         upsert=q.PointsUpdateOperation.PointStructList(
-            points=map(wire.point_struct, points), update_filter=not_newer_than(revision)
+            points=map(itemgetter(1), run), update_filter=not_newer_than(revision)
         )
     )
 

@@ -3,6 +3,11 @@
 import numpy as np
 
 from services.core.adapters.qdrant_vectors.connection import Connection
+from services.core.adapters.qdrant_vectors.options import (
+    CollectionOptions,
+    create_request,
+    options_from,
+)
 from services.core.adapters.qdrant_vectors.stubs import q
 from services.core.domain.errors import (
     AlreadyExists,
@@ -35,8 +40,9 @@ class Collections:
     """What a server holds. Shapes are remembered: a collection keeps its shape as long as it
     lives, and a name is not used again for another shape (it carries the model's digest)."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, options: CollectionOptions) -> None:
         self._connection = connection
+        self._options = options
         self._stub = q.CollectionsStub(connection.channel)  # type: ignore[no-untyped-call]
         self._points = q.PointsStub(connection.channel)  # type: ignore[no-untyped-call]
         self._specs: dict[str, CollectionSpec] = {}
@@ -48,6 +54,11 @@ class Collections:
             return known
         info = self._info(name, timeout)
         return None if info is None else self._remember(name, info)
+
+    def options(self, name: str) -> CollectionOptions | None:
+        """What the collection was made with, None when there is no such collection."""
+        info = self._info(name)
+        return None if info is None else options_from(info.config)
 
     def forget(self, name: str) -> None:
         self._specs.pop(name, None)
@@ -81,10 +92,7 @@ class Collections:
             return
 
     def _create(self, spec: CollectionSpec, distance: q.Distance.ValueType) -> None:
-        params = q.VectorParams(size=spec.dimension, distance=distance)
-        request = q.CreateCollection(
-            collection_name=spec.name, vectors_config=q.VectorsConfig(params=params)
-        )
+        request = create_request(spec, distance, self._options)
         try:
             self._connection.call(self._stub.Create, request)
         except (AlreadyExists, InvalidArgument) as error:

@@ -35,3 +35,18 @@ def _any_of(field: str, values: Iterable[str]) -> q.Condition:
 def _within(bounds: NumericRange) -> q.Condition:
     limits = q.Range(gte=bounds.min, lte=bounds.max)
     return q.Condition(field=q.FieldCondition(key=bounds.field, range=limits))
+
+
+def with_parent() -> q.Filter:
+    """Points whose product has a parent; text that is empty is none."""
+    return q.Filter(must_not=_no_parent())
+
+
+def without_parent() -> q.Filter:
+    """The other points."""
+    return q.Filter(should=_no_parent())
+
+
+def _no_parent() -> list[q.Condition]:
+    absent = q.Condition(is_empty=q.IsEmptyCondition(key="parent"))
+    return [_any_of("parent", [""]), absent]
