@@ -1,34 +1,38 @@
-"""What every TaskQueue promises: here Celery over the broker in memory."""
+"""What every TaskQueue promises: Celery over the broker in memory and over RabbitMQ."""
 
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
-from services.core.adapters.celery_queue import CeleryQueue
+from services.core.adapters.celery_queue import CeleryQueue, QueueApp
 from services.core.domain.errors import InvalidArgument
-from services.core.messages import DropCollection, EmbedShard, IngestShard, Message, Report
+from services.core.messages import QUEUES, DropCollection, EmbedShard, IngestShard, Message, Report
 from services.core.runtime.celery_app import make_app
 from services.core.runtime.worker import RunningWorker, register, start_worker
 
-BROKERS = ("memory",)
+BROKERS = ("memory", pytest.param("rabbitmq", marks=pytest.mark.servers))
 SECONDS = 20.0
 
 
 class Rig:
-    """A broker of its own with a queue to it and workers that collect what they are given."""
+    """An installation of its own with a queue to it and workers that collect what they get."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, prefix: str) -> None:
         self.url = url
-        self.queue = CeleryQueue(make_app(url))
+        self.prefix = prefix
+        self.queue = CeleryQueue(self.app())
         self.workers: list[RunningWorker] = []
         self.received: list[Message] = []
         self._changed = threading.Condition()
 
+    def app(self, queues: Sequence[str] = QUEUES) -> QueueApp:
+        return make_app(self.url, queues, self.prefix)
+
     def consume(self, *kinds: type[Message]) -> None:
-        app = make_app(self.url)
+        app = self.app()
         register(app, dict.fromkeys(kinds, self._take), lambda report: None)
         queues = sorted({kind.QUEUE for kind in kinds})
         self.workers.append(start_worker(app, queues, 2, f"w{len(self.workers)}"))
@@ -46,11 +50,16 @@ class Rig:
 
 @pytest.fixture(params=BROKERS)
 def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
-    made = Rig(f"{request.param}://{uuid.uuid4().hex}/")
+    unique = uuid.uuid4().hex
+    broker = request.getfixturevalue("rabbitmq") if request.param == "rabbitmq" else None
+    made = Rig(broker.url if broker else f"memory://{unique}/", f"{unique[:8]}.")
     yield made
     for each in made.workers:
         each.begin_stop()
     assert all(each.stop(SECONDS) for each in made.workers)
+    made.queue.close()
+    if broker:
+        broker.delete(made.prefix)
 
 
 def shard(number: int = 0) -> IngestShard:
@@ -112,7 +121,7 @@ def test_eight_threads_publish_through_one_queue_and_nothing_is_lost(rig: Rig) -
 
 
 def test_a_queue_that_the_application_does_not_know_is_refused(rig: Rig) -> None:
-    queue = CeleryQueue(make_app(rig.url, ["control"]))
+    queue = CeleryQueue(rig.app(["control"]))
     queue.publish(report())
     with pytest.raises(InvalidArgument) as caught:
         queue.publish(shard())

@@ -1,5 +1,7 @@
 """RabbitMQ from the system's package, with its state below one directory."""
 
+# mypy: disable-error-code="no-untyped-call"
+
 import contextlib
 import os
 import signal
@@ -7,10 +9,14 @@ import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pytest
+from kombu.connection import Connection
+from kombu.entity import Queue
 
+from services.core.runtime.amqp_broker import Transport
+from services.core.runtime.topology import topology
 from tests.servers.ports import free_port, wait_for_port
 
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -76,6 +82,40 @@ class RabbitMq:
         """Ends it in order."""
         self._signal(signal.SIGTERM)
         self._end_epmd()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Sends a signal to the broker that does not end it, such as SIGSTOP."""
+        assert self.process is not None
+        os.killpg(self.process.pid, number)
+
+    def take(self, queue: str) -> list[Any]:
+        """Every message of `queue` (kombu's), taken off it."""
+        with Connection(self.url, transport=Transport) as connection:
+            channel = connection.channel()
+            found = []
+            while (message := Queue(queue)(channel).get(no_ack=True)) is not None:
+                found.append(message)
+            return found
+
+    def waiting(self, queue: str) -> int:
+        """How many messages are ready in `queue`."""
+        with Connection(self.url) as connection, connection.channel() as channel:
+            return int(channel.queue_declare(queue, passive=True).message_count)
+
+    def purge(self, prefix: str) -> None:
+        """Empties all queues of the installation with `prefix`."""
+        with Connection(self.url) as connection, connection.channel() as channel:
+            for queue in topology(prefix).queues:
+                channel.queue_purge(queue.queue)
+
+    def delete(self, prefix: str) -> None:
+        """Deletes all queues and exchanges of the installation with `prefix`."""
+        table = topology(prefix)
+        with Connection(self.url) as connection, connection.channel() as channel:
+            for queue in table.queues:
+                channel.queue_delete(queue.queue)
+            for exchange in table.exchanges:
+                channel.exchange_delete(exchange.name)
 
     def __enter__(self) -> Self:
         self.start()

@@ -1,6 +1,5 @@
 """Workers in one process: outcomes, errors, retries, latency and stops."""
 
-import signal
 import statistics
 import threading
 import time
@@ -12,7 +11,13 @@ import pytest
 import structlog
 
 from services.core.adapters.celery_queue import CeleryQueue
-from services.core.domain.errors import DataLoss, InvalidArgument, NotFound, Unavailable
+from services.core.domain.errors import (
+    DataLoss,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    Unavailable,
+)
 from services.core.messages import (
     DropCollection,
     EmbedSingle,
@@ -22,6 +27,7 @@ from services.core.messages import (
     ShardIndexed,
 )
 from services.core.runtime.celery_app import make_app
+from services.core.runtime.fatal import FatalWorkerError
 from services.core.runtime.worker import Retries, RunningWorker, register, start_worker
 
 SECONDS = 20.0
@@ -61,9 +67,10 @@ def start(url: str) -> Iterator[Start]:
         report: Callable[[Report], None],
         concurrency: int = 1,
         retries: Retries = QUICK,
+        patience: float = SECONDS,
     ) -> RunningWorker:
         app = make_app(url)
-        register(app, handlers, report, retries)
+        register(app, handlers, report, retries, patience)
         queues = sorted({kind.QUEUE for kind in handlers})
         workers.append(start_worker(app, queues, concurrency, f"w{len(workers)}"))
         return workers[-1]
@@ -113,9 +120,17 @@ def test_a_permanent_error_is_reported_at_once(url: str, start: Start, error: An
     assert len(calls) == 1
 
 
-@pytest.mark.parametrize("error", [Unavailable("down"), ValueError("secret")])
-def test_a_transient_error_is_repeated_and_then_reported(
-    url: str, start: Start, error: Exception
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (Unavailable("down", reason="SERVER_DOWN"), "SERVER_DOWN"),
+        (FailedPrecondition("wrong keys", reason="OBJECTS_DENIED"), "OBJECTS_DENIED"),
+        (FatalWorkerError("nobody starts another process"), "WORKER_BROKEN"),
+        (ValueError("secret"), "RETRIES_EXHAUSTED"),
+    ],
+)
+def test_a_transient_error_is_repeated_and_then_reported_as_what_it_is(
+    url: str, start: Start, error: Exception, reason: str
 ) -> None:
     reports, calls = Reports(), []
 
@@ -126,7 +141,7 @@ def test_a_transient_error_is_repeated_and_then_reported(
     start({DropCollection: fail}, reports)
     CeleryQueue(make_app(url)).publish(drop())
     (report,) = reports.wait_for(1)
-    assert report.failure == "RETRIES_EXHAUSTED"
+    assert (report.failure, report.passing) == (reason, reason != "RETRIES_EXHAUSTED")
     assert "secret" not in report.failure_message
     assert calls == [drop()] * 3
 
@@ -146,17 +161,21 @@ def test_a_repeat_that_works_is_a_success(url: str, start: Start) -> None:
     assert (report.failure, report.outcome) == ("", {"points": 1})
 
 
-def test_work_whose_report_cannot_be_published_is_repeated(url: str, start: Start) -> None:
-    reports, failures = Reports(), [Unavailable("broker is down")]
+@pytest.mark.parametrize(("patience", "times"), [(SECONDS, 1), (0.0, 2)])
+def test_work_is_repeated_for_its_report_only_when_the_broker_stays_away(
+    url: str, start: Start, patience: float, times: int
+) -> None:
+    reports, calls, failures = Reports(), [], [Unavailable("broker is down")]
 
     def publish(report: Report) -> None:
         if failures:
             raise failures.pop()
         reports(report)
 
-    start({DropCollection: lambda message: ShardIndexed(points=1)}, publish)
+    start({DropCollection: lambda message: calls.append(message)}, publish, patience=patience)
     CeleryQueue(make_app(url)).publish(drop())
-    assert reports.wait_for(1)[0].outcome == {"points": 1}
+    assert reports.wait_for(1)[0].failure == ""
+    assert calls == [drop()] * times
 
 
 def test_messages_that_cannot_be_decoded_are_dropped_and_the_next_one_runs(
@@ -269,18 +288,3 @@ def test_a_repeat_that_waits_survives_the_stop_of_its_worker(url: str, start: St
     assert worker.stop(SECONDS)
     start({DropCollection: lambda message: ShardIndexed(points=7)}, reports)
     assert reports.wait_for(1)[0].outcome == {"points": 7}
-
-
-def test_idle_workers_stop_in_less_than_3_seconds_without_touching_signals(
-    url: str, start: Start
-) -> None:
-    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    workers = [start({kind: lambda m: None}, Reports()) for kind in (DropCollection, EmbedSingle)]
-    after = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    assert before == after
-    started = time.monotonic()
-    for each in workers:
-        each.begin_stop()
-    assert all(each.stop(3.0) for each in workers)
-    assert time.monotonic() - started < 3.0
-    assert not any(each.alive for each in workers)

@@ -8,6 +8,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.core.domain.errors import InvalidArgument
+from services.core.runtime.variables import VARIABLES
 
 PREFIX = "SHELFLENS_"
 TESTS = PREFIX + "TEST_"  # addresses of real servers for the contract suites
@@ -16,7 +17,8 @@ TESTS = PREFIX + "TEST_"  # addresses of real servers for the contract suites
 class Settings(BaseSettings):
     """Base of every service's settings: field `grpc_port` is variable `SHELFLENS_GRPC_PORT`.
 
-    `ALSO_KNOWN` names variables of other programs in the same environment, which are no mistakes.
+    Variables of other services in the same environment are no mistakes (see runtime.variables),
+    nor are those that `ALSO_KNOWN` names.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
@@ -48,12 +50,13 @@ def _variable(field: str) -> str:
 
 
 def _unknown(kind: type[Settings]) -> list[str]:
-    known = {_variable(each) for each in kind.model_fields} | kind.ALSO_KNOWN
+    own = {_variable(each) for each in kind.model_fields}
+    known = own | VARIABLES | kind.ALSO_KNOWN
     problems = []
     for name in sorted(os.environ):
         ours = name.upper().startswith(PREFIX) and not name.upper().startswith(TESTS)
         if ours and name.upper() not in known:
-            near = difflib.get_close_matches(name.upper(), known, n=1)
+            near = difflib.get_close_matches(name.upper(), own, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             problems.append(f"  {name} is not a setting{hint}")
     return problems

@@ -37,6 +37,8 @@ class Catalog(message.Message):
     CREATE_TIME_FIELD_NUMBER: builtins.int
     UPDATE_TIME_FIELD_NUMBER: builtins.int
     INDEX_TIME_FIELD_NUMBER: builtins.int
+    EMBEDDING_DIMENSION_FIELD_NUMBER: builtins.int
+    EXTERNAL_EMBEDDINGS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`catalogs/{catalog}`."""
     display_name: builtins.str
@@ -51,6 +53,10 @@ class Catalog(message.Message):
     """Products that are not deleted."""
     image_count: builtins.int
     """Images that search can return."""
+    embedding_dimension: builtins.int
+    """Number of values in its embeddings."""
+    external_embeddings: builtins.bool
+    """Its embeddings are made elsewhere and come with imports: a photo cannot be searched for."""
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it was created."""
@@ -76,10 +82,40 @@ class Catalog(message.Message):
         create_time: timestamp_pb2.Timestamp | None = ...,
         update_time: timestamp_pb2.Timestamp | None = ...,
         index_time: timestamp_pb2.Timestamp | None = ...,
+        embedding_dimension: builtins.int = ...,
+        external_embeddings: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "index_time", b"index_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "display_name", b"display_name", "image_count", b"image_count", "index_time", b"index_time", "model", b"model", "model_digest", b"model_digest", "name", b"name", "product_count", b"product_count", "revision", b"revision", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "display_name", b"display_name", "embedding_dimension", b"embedding_dimension", "external_embeddings", b"external_embeddings", "image_count", b"image_count", "index_time", b"index_time", "model", b"model", "model_digest", b"model_digest", "name", b"name", "product_count", b"product_count", "revision", b"revision", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ExternalModel(message.Message):
+    """A model that runs elsewhere: its embeddings come with imports."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: builtins.int
+    DIMENSION_FIELD_NUMBER: builtins.int
+    DISTANCE_FIELD_NUMBER: builtins.int
+    model: builtins.str
+    """`models/{model}`: not the name of a model that runs here."""
+    dimension: builtins.int
+    """Number of values in an embedding, 1 to 65,536."""
+    distance: builtins.str
+    """`cosine` (the embeddings are brought to length 1), `euclidean` or `manhattan`; empty is cosine."""
+    def __init__(
+        self,
+        *,
+        model: builtins.str = ...,
+        dimension: builtins.int = ...,
+        distance: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["dimension", b"dimension", "distance", b"distance", "model", b"model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -239,6 +275,7 @@ class Image(message.Message):
     REFUSAL_FIELD_NUMBER: builtins.int
     SOURCE_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
+    EMBEDDING_ONLY_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`catalogs/{catalog}/products/{product}/images/{sha256}`."""
     sha256: builtins.str
@@ -249,6 +286,8 @@ class Image(message.Message):
     """Reason of a refusal, UPPER_SNAKE."""
     source: builtins.str
     """Where it came from: the reference as the manifest wrote it; empty for uploads."""
+    embedding_only: builtins.bool
+    """It is an embedding without a picture: `sha256` is that of its values, and there are no bytes."""
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it was accepted."""
@@ -262,10 +301,11 @@ class Image(message.Message):
         refusal: builtins.str = ...,
         source: builtins.str = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
+        embedding_only: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "name", b"name", "refusal", b"refusal", "sha256", b"sha256", "source", b"source", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "embedding_only", b"embedding_only", "name", b"name", "refusal", b"refusal", "sha256", b"sha256", "source", b"source", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -304,6 +344,7 @@ class CreateCatalogRequest(message.Message):
     CATALOG_ID_FIELD_NUMBER: builtins.int
     CATALOG_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    EXTERNAL_MODEL_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """The id: 1 to 63 lower-case letters, digits and hyphens."""
     request_id: builtins.str
@@ -312,16 +353,21 @@ class CreateCatalogRequest(message.Message):
     def catalog(self) -> Catalog:
         """The catalogue; `name` is ignored."""
 
+    @builtins.property
+    def external_model(self) -> ExternalModel:
+        """Instead of `catalog.model`: the embeddings are made elsewhere."""
+
     def __init__(
         self,
         *,
         catalog_id: builtins.str = ...,
         catalog: Catalog | None = ...,
         request_id: builtins.str = ...,
+        external_model: ExternalModel | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["catalog", b"catalog"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["catalog", b"catalog", "external_model", b"external_model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["catalog", b"catalog", "catalog_id", b"catalog_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["catalog", b"catalog", "catalog_id", b"catalog_id", "external_model", b"external_model", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1013,6 +1059,8 @@ class ImportProductsRequest(message.Message):
     MAX_ERRORS_FIELD_NUMBER: builtins.int
     FOLD_DUPLICATES_FIELD_NUMBER: builtins.int
     ROW_COUNT_FIELD_NUMBER: builtins.int
+    EMBEDDINGS_MODEL_FIELD_NUMBER: builtins.int
+    BY_REFERENCE_FIELD_NUMBER: builtins.int
     parent: builtins.str
     """`catalogs/{catalog}`."""
     manifest: builtins.str
@@ -1039,6 +1087,14 @@ class ImportProductsRequest(message.Message):
     """Number of rows that the client wrote into the manifest; 0 means unknown. `prune` removes
     nothing where the manifest has another number.
     """
+    embeddings_model: builtins.str
+    """`models/{model}`: every row carries an embedding by this model, which must be the external
+    model of the catalogue.
+    """
+    by_reference: builtins.bool
+    """Images in objects (`object`) are not copied: the object must keep its bytes, or the image is
+    lost.
+    """
     def __init__(
         self,
         *,
@@ -1052,10 +1108,12 @@ class ImportProductsRequest(message.Message):
         max_errors: builtins.int | None = ...,
         fold_duplicates: builtins.bool = ...,
         row_count: builtins.int = ...,
+        embeddings_model: builtins.str = ...,
+        by_reference: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_max_errors", b"_max_errors", "_max_removals", b"_max_removals", "max_errors", b"max_errors", "max_removals", b"max_removals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_max_errors", b"_max_errors", "_max_removals", b"_max_removals", "display_name", b"display_name", "fold_duplicates", b"fold_duplicates", "manifest", b"manifest", "max_errors", b"max_errors", "max_removals", b"max_removals", "parent", b"parent", "prune", b"prune", "request_id", b"request_id", "row_count", b"row_count", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_max_errors", b"_max_errors", "_max_removals", b"_max_removals", "by_reference", b"by_reference", "display_name", b"display_name", "embeddings_model", b"embeddings_model", "fold_duplicates", b"fold_duplicates", "manifest", b"manifest", "max_errors", b"max_errors", "max_removals", b"max_removals", "parent", b"parent", "prune", b"prune", "request_id", b"request_id", "row_count", b"row_count", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_errors: _TypeAlias = typing.Literal["max_errors"]  # noqa: Y015
     _WhichOneofArgType__max_errors: _TypeAlias = typing.Literal["_max_errors", b"_max_errors"]  # noqa: Y015

@@ -1,0 +1,78 @@
+"""A worker of query photos as a process of its own: `python -m tests.servers.query_worker`."""
+
+import argparse
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import torch
+
+from services.core.adapters.file_objects import FileObjects
+from services.core.domain.model_spec import ModelSpec
+from services.core.runtime.child_process import Child, die_with_parent, report_ready, start_child
+from services.core.runtime.local_worker import start_worker
+from services.core.runtime.logs import configure_logs
+from services.embedding.forward_gate import ForwardGate
+from services.embedding.handlers import QueryEmbedder
+from services.embedding.model_host import ModelHost
+from services.embedding.query_replies import Replies
+from services.embedding.query_tasks import QUERY_QUEUES, QueryAnswers, query_app
+from services.imaging.decode_pool import DecodePool
+from services.vision.models import load_embedder
+
+_READY_SECONDS = 60.0
+_STOP_SECONDS = 10.0
+
+
+def start_query_worker(
+    broker_url: str, objects: Path, spec: ModelSpec, weights: Path | None = None, *options: str
+) -> Child:
+    """Returns when it takes messages. `options` are those of the command."""
+    arguments = ["--broker", broker_url, "--objects", str(objects), "--spec", spec.to_json()]
+    arguments += ["--weights", str(weights)] if weights else []
+    return start_child(
+        "tests.servers.query_worker", [*arguments, *options], ready_timeout=_READY_SECONDS
+    )
+
+
+def main() -> int:
+    arguments = _arguments()
+    die_with_parent(arguments.parent)
+    configure_logs("WARNING")
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    spec = ModelSpec.from_json(arguments.spec)
+    gate = ForwardGate(arguments.lanes, prepare=lambda: torch.set_num_threads(1))
+    with DecodePool(arguments.decoders) as pool:
+        models = ModelHost(lambda spec: load_embedder(spec, arguments.weights), gate)
+        models.load(spec)
+        replies = Replies(arguments.broker)
+        answers = QueryAnswers(QueryEmbedder(pool, models), FileObjects(arguments.objects))
+        app = query_app(arguments.broker, answers, replies, arguments.prefix)
+        worker = start_worker(app, QUERY_QUEUES, arguments.threads, "embedding-query")
+        report_ready(arguments.ready_fd)
+        stopped.wait()
+        ended = worker.stop(_STOP_SECONDS)
+        replies.close()
+    gate.close()
+    return 0 if ended else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--ready-fd", type=int, required=True)
+    parser.add_argument("--broker", required=True)
+    parser.add_argument("--objects", type=Path, required=True)
+    parser.add_argument("--spec", required=True)
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--prefix", default="")
+    parser.add_argument("--lanes", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=16)
+    parser.add_argument("--decoders", type=int, default=1)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
