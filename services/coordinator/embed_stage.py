@@ -1,6 +1,7 @@
 """Embedded images are noted, rows are judged, and the products are planned for the index."""
 
 from services.coordinator.duplicates import keep_out
+from services.coordinator.lapses import KEEPS_FAILING
 from services.coordinator.planning import make_plan
 from services.coordinator.step import Step
 from services.coordinator.verdicts import judge_rows
@@ -10,7 +11,14 @@ from services.core.work_ports import Shard, ShardState, Stage
 
 # Refusals that another try of the same bytes may not meet.
 PASSING = frozenset(
-    {"IMAGE_MISSING", "IMAGE_DECODE_TIMEOUT", "IMAGE_DECODE_CRASHED", "RETRIES_EXHAUSTED"}
+    {
+        "IMAGE_MISSING",
+        "DIGEST_MISMATCH",
+        "IMAGE_DECODE_TIMEOUT",
+        "IMAGE_DECODE_CRASHED",
+        "RETRIES_EXHAUSTED",
+        KEEPS_FAILING,
+    }
 )
 
 
@@ -77,6 +85,6 @@ def _judge(step: Step, shard: Shard) -> None:
     hashes = list({sha for row in rows for sha in row.sha256s})
     refused = step.tx.embeddings.settled(step.operation.id, hashes)
     step.tx.imports.refuse_images(step.operation.catalog, refused)
-    rejections = judge_rows(rows, refused)
+    rejections = judge_rows(rows, refused | shard.notes.get("lacking", {}))
     step.reject(shard, rejections, "embed")
     step.operation.counts.rows_accepted += len(rows) - sum(each.row_rejected for each in rejections)

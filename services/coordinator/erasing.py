@@ -14,7 +14,7 @@ A picture that an image which is not deleted shows too, in any catalogue, stays 
 """
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import structlog
@@ -24,11 +24,12 @@ from services.coordinator.report_scrubbing import scrub_reports
 from services.coordinator.step import Step
 from services.core.content_ports import EmbeddingFile, UnderWay
 from services.core.domain import keys
-from services.core.domain.errors import DataLoss, NotFound
+from services.core.domain.errors import Aborted, DataLoss, NotFound
 from services.core.domain.operations import Operation
 from services.core.ports import ObjectStore
 from services.core.record_ports import Records, RecordStore
 from services.core.shard_files import read_embeddings, write_embeddings
+from services.core.stored_images import forget, has_traces
 from services.core.work_ports import Stage
 
 _KEY = "erasing"
@@ -52,7 +53,7 @@ def start_erasing(step: Step) -> None:
     operation, tx = step.operation, step.tx
     product, hashes = operation.request["product"], operation.request["sha256s"]
     # What an earlier erasure removed is not counted again.
-    there = {each for each in hashes if step.objects.size(keys.image_key(each)) is not None}
+    there = {each for each in hashes if has_traces(step.objects, each)}
     for file in tx.erasing.files_of(hashes):
         there |= tx.erasing.rows_of(file, hashes).keys()
     tx.embeddings.claim(operation.id, sorted(there))
@@ -105,6 +106,7 @@ def _erase_all(
     after, shared = "", 0
     while True:
         with records.begin(write=True) as tx:
+            _refresh(tx, operation, progress)
             page = tx.erasing.claimed(operation.id, after, _PAGE)
             kept = tx.erasing.shown(page)
             gone = [each for each in page if each not in kept]
@@ -153,12 +155,13 @@ def _delete_picture(records: RecordStore, objects: ObjectStore, sha256: str) -> 
     # Within a transaction: an image that is added meanwhile either is seen, or finds it missing.
     with records.begin(write=True) as tx:
         if not tx.erasing.shown([sha256]):
-            objects.delete(keys.image_key(sha256))
+            forget(objects, sha256)
 
 
 def _note_under_way(records: RecordStore, operation: Operation, progress: _Progress) -> None:
     with records.begin(write=True) as tx:
         mine = set(operation.request["sha256s"])
+        _refresh(tx, operation, progress)
         progress.waiting = True
         progress.awaited = [
             [each.operation, each.sequence, each.message]
@@ -177,6 +180,16 @@ def _matters(shard: UnderWay, mine: set[str], progress: _Progress, has_address: 
             return not mine.isdisjoint(shard.sha256s)
         case _:
             return bool(progress.old_files)
+
+
+def _refresh(tx: Records, operation: Operation, progress: _Progress) -> None:
+    """Another coordinator may have gone on meanwhile: numbers of new files must stay unique."""
+    stored = tx.operations.get(operation.id)
+    if stored.state.done:
+        raise Aborted(f"operations/{operation.id} was ended by another coordinator")
+    now = _Progress(**stored.result.get(_KEY, {}))
+    for each in fields(now):
+        setattr(progress, each.name, getattr(now, each.name))
 
 
 def _save(tx: Records, operation: Operation, progress: _Progress) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
 
@@ -19,6 +19,7 @@ from services.core.shard_files import RejectedRow, read_accepted, read_rejected
 from services.core.work_ports import Stage
 
 _PAGE = 500
+_CLAIM = "finishing"  # in the result of an operation until its end: the coordinator, until when
 
 
 def is_finished(step: Step) -> bool:
@@ -56,6 +57,38 @@ def lost_its_catalog(step: Step) -> bool:
     return False
 
 
+def claim(step: Step, coordinator: str) -> bool:
+    """Whether this coordinator may write the report and end the operation; no other may for a
+    while. One that takes longer, or dies, is overtaken: what both then do twice is the same."""
+    owner, until = step.operation.result.get(_CLAIM, ("", ""))
+    if owner not in ("", coordinator) and step.now < datetime.fromisoformat(until):
+        return False
+    end = step.now + timedelta(seconds=step.limits.finishing)
+    step.operation.result = step.operation.result | {_CLAIM: [coordinator, end.isoformat()]}
+    return True
+
+
+def release(operation: Operation) -> bool:
+    """Forgets who was finishing the operation; False when nobody was."""
+    return operation.result.pop(_CLAIM, None) is not None
+
+
+def claimed(tx: Records, operation: str, coordinator: str) -> Operation | None:
+    """The operation, if it has not ended and no other coordinator has claimed its end."""
+    try:
+        found = tx.operations.get(operation)
+    except NotFound:
+        return None
+    owner = found.result.get(_CLAIM, ("", ""))[0]
+    return None if found.state.done or owner != coordinator else found
+
+
+def is_claimed(records: RecordStore, operation: str, coordinator: str) -> bool:
+    """As `claimed`, in a transaction of its own."""
+    with records.begin() as tx:
+        return claimed(tx, operation, coordinator) is not None
+
+
 def end(tx: Records, operation: Operation, result: dict[str, Any], now: datetime) -> None:
     """Moves the operation into its last state."""
     cancelling = operation.state is OperationState.CANCELLING
@@ -63,6 +96,7 @@ def end(tx: Records, operation: Operation, result: dict[str, Any], now: datetime
     if operation.error_reason:
         last = OperationState.FAILED
     check_move(operation.id, operation.state, last)
+    release(operation)
     operation.state, operation.result = last, operation.result | result
     operation.end_time = operation.update_time = now
     tx.operations.save(operation)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import structlog
 
+from services.coordinator.lapses import KEEPS_FAILING
 from services.coordinator.step import Step
 from services.core.domain import keys
 from services.core.domain.errors import NotFound
@@ -64,11 +65,13 @@ def _written(
 
 def _retry_index(step: Step, shard: Shard, report: Report) -> None:
     """The vector store may come back; after many tries the operation says why it ended."""
-    if shard.attempts >= step.limits.index_attempts:
+    failures = shard.notes.get("failures", 0) + 1
+    if failures >= step.limits.index_attempts or report.failure == KEEPS_FAILING:
         step.operation.error_reason = report.failure
         step.operation.error_message = report.failure_message
         shard.stage = Stage.DONE
     else:
+        shard.notes["failures"] = failures
         shard.state = ShardState.IN_FLIGHT  # until this lease ends
         shard.lease_until = step.now + timedelta(seconds=step.limits.index_backoff)
     shard.report = None

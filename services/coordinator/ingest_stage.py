@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from services.coordinator.carried_embeddings import take_embeddings, without_embedding
 from services.coordinator.preview import preview
 from services.coordinator.pruning import note_rejected_rows
 from services.coordinator.step import Step, embed_body
@@ -39,10 +40,10 @@ def apply_ingest(step: Step) -> bool:
         note_rejected_rows(step, rejected)
     rows = step.accepted(message.accepted)
     if step.rules.validate_only:
-        preview(step, shard, rows)
+        preview(step, shard, rows, frozenset(outcome.embedded))
     else:
         shard.notes["accepted"] = message.accepted
-        missing = _merge(step, shard, rows)
+        missing = _merge(step, shard, rows, message, outcome)
         if missing is not None:
             _to_embed_stage(step, shard, missing)
         else:
@@ -51,7 +52,13 @@ def apply_ingest(step: Step) -> bool:
     return True
 
 
-def _merge(step: Step, shard: Shard, rows: Sequence[AcceptedRow]) -> list[str] | None:
+def _merge(
+    step: Step,
+    shard: Shard,
+    rows: Sequence[AcceptedRow],
+    message: IngestShard,
+    outcome: ShardIngested,
+) -> list[str] | None:
     """Merges the rows into the records; returns the hashes that have to be embedded.
 
     None: every row says what it said last time, and nothing is left to do for any.
@@ -69,6 +76,7 @@ def _merge(step: Step, shard: Shard, rows: Sequence[AcceptedRow]) -> list[str] |
     step.reject(shard, superseded_rows(merged), "merge")
     gone = {row.row for row in (*merged.superseded, *merged.missing)}
     shard.notes |= {"products": merged.products, "gone": sorted(gone), "same": sorted(same)}
+    take_embeddings(step, message, outcome, [row for row in others if row.row not in gone])
     hashes = [sha for row in rows if row.row not in gone for sha in row.sha256s]
     fresh = {sha for row in others if row.row not in gone for sha in row.sha256s}
     claimed = step.tx.embeddings.claim(operation.id, hashes)
@@ -76,10 +84,16 @@ def _merge(step: Step, shard: Shard, rows: Sequence[AcceptedRow]) -> list[str] |
         counts.images_reused += len(claimed)
         return None
     new = [sha for sha in claimed if sha in fresh]
+    lacking = without_embedding(step, sorted(fresh))
+    if lacking:
+        # Now, in the order of the rows: a later row may bring the embedding of such a picture.
+        shard.notes["lacking"] = lacking
+        step.tx.imports.refuse_images(operation.catalog, lacking)
+        new = [sha for sha in new if sha not in lacking]
     missing = step.to_embed(new)
     refused = step.tx.embeddings.refusals(new)
     step.tx.embeddings.settle(operation.id, refused)
-    counts.images_reused += len(claimed) - len(missing) - len(refused)
+    counts.images_reused += sum(sha not in lacking for sha in claimed) - len(missing) - len(refused)
     return missing
 
 

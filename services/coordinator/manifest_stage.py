@@ -1,6 +1,7 @@
 """A cut manifest becomes shards to ingest."""
 
 from dataclasses import replace
+from typing import Any
 
 from services.coordinator.step import Step
 from services.core.domain import keys
@@ -51,6 +52,15 @@ def _ingest_shard(
     step: Step, sequence: int, manifest: str, offset: int, length: int, first_row: int, rows: int
 ) -> Shard:
     operation = step.operation
+    carried: dict[str, Any] = {}
+    if step.rules.embeddings_model:
+        deployment = step.tx.catalogs.deployment(operation.catalog)
+        carried = {
+            "model_digest": deployment.model_digest,
+            "dimension": deployment.dimension,
+            "distance": deployment.distance,
+            "embeddings": keys.carried_key(operation.id, sequence),
+        }
     message = IngestShard(
         id=f"{operation.id}/{sequence}/ingest/0",
         operation=operation.id,
@@ -64,5 +74,7 @@ def _ingest_shard(
         accepted=keys.accepted_key(operation.id, sequence),
         rejected=keys.rejected_key(operation.id, sequence),
         validate_only=step.rules.validate_only,
+        by_reference=step.rules.by_reference,
+        **carried,
     )
     return Shard(operation.id, sequence, Stage.INGEST, ShardState.READY, step.body(message))

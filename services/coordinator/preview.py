@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from services.coordinator.carried_embeddings import without_embedding
 from services.coordinator.step import Step
 from services.coordinator.verdicts import judge_rows, superseded_rows
 from services.core.record_ports import MergeOutcome
@@ -10,8 +11,13 @@ from services.core.shard_files import AcceptedRow
 from services.core.work_ports import Shard, Stage
 
 
-def preview(step: Step, shard: Shard, rows: Sequence[AcceptedRow]) -> None:
-    """Ends the shard. Images that were never decoded count as usable."""
+def preview(
+    step: Step, shard: Shard, rows: Sequence[AcceptedRow], embedded: frozenset[str]
+) -> None:
+    """Ends the shard. Images that were never decoded count as usable.
+
+    `embedded` are the images whose embedding the rows carry.
+    """
     operation, counts = step.operation, step.operation.counts
     found = step.tx.feeds.preview(operation.catalog, operation.id, rows, operation.revision)
     counts.products_created += found.created
@@ -24,8 +30,12 @@ def preview(step: Step, shard: Shard, rows: Sequence[AcceptedRow]) -> None:
     hashes = step.tx.embeddings.claim(
         operation.id, [sha for row in kept for sha in row.sha256s if sha]
     )
-    missing = step.to_embed(hashes)
+    missing = [each for each in step.to_embed(hashes) if each not in embedded]
     refused = step.tx.embeddings.refusals(list({sha for row in kept for sha in row.sha256s}))
+    listed = {sha for row in kept for sha in row.sha256s if sha} - embedded
+    if lacking := without_embedding(step, sorted(listed)):
+        refused |= lacking
+        missing = [each for each in missing if each not in lacking]
     counts.images_embedded += len(missing)
     counts.images_reused += len(hashes) - len(missing) - sum(sha in refused for sha in hashes)
     rejections = judge_rows(kept, refused)

@@ -7,6 +7,7 @@ from typing import Any
 from services.coordinator.planning import make_plan
 from services.coordinator.settings import CoordinatorLimits
 from services.core.domain import keys
+from services.core.domain.external_model import is_external
 from services.core.domain.import_rules import ImportRules
 from services.core.domain.operations import Operation
 from services.core.messages import EmbedShard, Message
@@ -53,6 +54,11 @@ class Step:
     def empty_report(self) -> dict[str, Any]:
         """What a worker would report about a shard with nothing to embed."""
         return {"outcome": {"sha256s": [], "refused": []}, "failure": ""}
+
+    def is_external(self) -> bool:
+        """Whether embeddings of the live model come with imports alone."""
+        digest = self.tx.catalogs.deployment(self.operation.catalog).model_digest
+        return is_external(self.tx.models.spec(digest))
 
     def to_embed(self, hashes: Sequence[str]) -> list[str]:
         """Those without an embedding of the live model, and not known to be unusable."""

@@ -17,7 +17,8 @@ SCHEMA = 1
 class Message:
     """What all messages carry.
 
-    `id` names one shard of one stage of one operation and is the same for every delivery.
+    `id` names one shard of one stage of one operation and is the same for every delivery;
+    `attempt` counts how often the coordinator has given it to the workers.
     """
 
     QUEUE: ClassVar[str]
@@ -27,6 +28,7 @@ class Message:
     operation: str
     revision: int
     traceparent: str = ""
+    attempt: int = 1
     schema: int = SCHEMA
 
     def to_json(self) -> dict[str, Any]:
@@ -65,7 +67,11 @@ class IngestShard(Message):
     """Check the rows in bytes [offset, offset + length) of the manifest.
 
     Writes shard_files accepted rows to `accepted` and rejections to `rejected` (object keys).
-    With `validate_only` no image is fetched or stored, and none needs to be stored.
+    With `validate_only` no image is fetched or stored, and none needs to be stored. With
+    `by_reference` images in objects are referred to and not copied.
+
+    Where `embeddings` is not empty, every row has an embedding of `dimension` values, compared by
+    `distance`; those of the accepted rows become the embeddings file of that key.
     """
 
     QUEUE: ClassVar[str] = "ingest.shard"
@@ -80,6 +86,11 @@ class IngestShard(Message):
     accepted: str
     rejected: str
     validate_only: bool = False
+    by_reference: bool = False
+    model_digest: str = ""
+    dimension: int = 0
+    distance: str = ""
+    embeddings: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +116,8 @@ class EmbedSingle(EmbedShard):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedQuery(Message):
-    """Embed a user's photo: `photo` in base64, or the object that `object` names where it is large.
+    """Embed a user's photo: the bytes behind the message (core.adapters.query_wire), or the object
+    that `object` names where it is large.
 
     The answer goes to the message's reply address. A worker drops the message after `expires`
     (seconds since the epoch): by then nobody waits. `operation` is empty, `revision` 0.
@@ -116,7 +128,6 @@ class EmbedQuery(Message):
 
     model_digest: str
     expires: float
-    photo: str = ""
     object: str = ""
 
 
@@ -149,8 +160,10 @@ class DropCollection(Message):
 class Report(Message):
     """A worker's answer to the message with the same id.
 
+    With `started` it only says that a worker has taken this attempt, and will answer later.
     `failure` is empty, or the UPPER_SNAKE reason why the shard can never succeed; `outcome` depends
-    on the task, see the dataclasses below.
+    on the task, see the dataclasses below. A failure that is `passing` is not the shard's: a server
+    is away or set up wrongly, and the shard is to be tried again later.
     """
 
     QUEUE: ClassVar[str] = "control"
@@ -161,6 +174,8 @@ class Report(Message):
     failure: str = ""
     failure_message: str = ""
     elapsed_ms: float = 0.0
+    started: bool = False
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +184,20 @@ class OperationAccepted(Message):
 
     QUEUE: ClassVar[str] = "control"
     TASK: ClassVar[str] = "coordinator.accepted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOffered(Message):
+    """An embedding worker has put a model into the object store and can embed with it.
+
+    `spec` is the JSON of its ModelSpec. `operation` is empty, `revision` 0.
+    """
+
+    QUEUE: ClassVar[str] = "control"
+    TASK: ClassVar[str] = "coordinator.model_offered"
+
+    name: str
+    spec: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +216,8 @@ class ShardIngested:
 
     `report_lines` counts the lines of the second file: also rows that were accepted may have some.
     `images_fetched` counts addresses whose image was downloaded, `images_unchanged` those whose
-    image was stored already.
+    image was stored already. Row i of the embeddings file, if there is one, is of the image
+    `embedded`[i], which the i-th accepted row lists.
     """
 
     rows_read: int
@@ -196,6 +226,7 @@ class ShardIngested:
     report_lines: int = 0
     images_fetched: int = 0
     images_unchanged: int = 0
+    embedded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,5 +258,6 @@ MESSAGES: tuple[type[Message], ...] = (
     DropCollection,
     Report,
     OperationAccepted,
+    ModelOffered,
 )
 QUEUES: tuple[str, ...] = tuple(dict.fromkeys(each.QUEUE for each in MESSAGES))

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.core.domain.filters import SearchFilter
+from services.core.domain.ranking import GroupBy
 from services.core.messages import Message
 
 Float32 = npt.NDArray[np.float32]
@@ -56,11 +57,29 @@ class ObjectStore(Protocol):
         """All keys that start with `prefix`, in any order."""
 
 
+@dataclass(frozen=True, slots=True)
+class RawMessage:
+    """A message as a broker holds it. `headers` and `properties` are JSON."""
+
+    queue: str
+    body: bytes
+    content_type: str
+    content_encoding: str
+    headers: Mapping[str, Any]
+    properties: Mapping[str, Any]
+
+
 class TaskQueue(Protocol):
     """Publishes messages to the queues that they name."""
 
     def publish(self, message: Message) -> None:
         """Returns when the broker has the message. Raises Unavailable."""
+
+    def republish(self, message: RawMessage) -> None:
+        """Puts a message on its queue just as it is; returns when the broker has it.
+
+        Raises InvalidArgument (UNKNOWN_QUEUE), Unavailable.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +125,18 @@ class ScoredPoint:
     payload: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class PointGroup:
+    """The hits of one product or, `by` parent, of one parent; best first, at least one.
+
+    `id` is the value that they share in their payload's field `by`.
+    """
+
+    by: GroupBy
+    id: str
+    hits: tuple[ScoredPoint, ...]
+
+
 class VectorStore(Protocol):
     """Embeddings with payloads. The larger payload `revision` wins over every write order."""
 
@@ -116,7 +147,17 @@ class VectorStore(Protocol):
         """
 
     def drop_collection(self, name: str) -> None:
-        """Removes the collection; it may be gone already."""
+        """Removes the collection with its aliases; it may be gone already."""
+
+    def point_alias(self, alias: str, collection: str) -> None:
+        """Gives the collection a second name, or moves that name here, at once.
+
+        For tools beside Shelflens, whose own calls use the names of collections. Raises NotFound
+        for an unknown collection, AlreadyExists (ALIAS_IS_A_COLLECTION).
+        """
+
+    def aliases(self) -> dict[str, str]:
+        """Collection names by alias."""
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
         """Writes points unless the store holds them with a larger revision.
@@ -144,6 +185,36 @@ class VectorStore(Protocol):
 
         `timeout` in seconds; raises DeadlineExceeded. InvalidArgument (DIMENSION_MISMATCH) when
         the vector has another length than the collection.
+        """
+
+    def search_batch(
+        self,
+        collection: str,
+        vectors: Sequence[Float32],
+        *,
+        limit: int,
+        where: SearchFilter | None = None,
+        score_threshold: float | None = None,
+        timeout: float | None = None,
+    ) -> list[list[ScoredPoint]]:
+        """What `search` finds for each of the vectors, in their order. `timeout` is for all."""
+
+    def search_groups(
+        self,
+        collection: str,
+        vector: Float32,
+        *,
+        group_by: GroupBy,
+        groups: int,
+        per_group: int,
+        where: SearchFilter | None = None,
+        score_threshold: float | None = None,
+        timeout: float | None = None,
+    ) -> list[PointGroup]:
+        """The groups with the nearest points, best first, with at most `per_group` hits each.
+
+        A product without a parent is a group of its own, `by` product, in both modes. Otherwise
+        as `search`.
         """
 
     def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Point]:

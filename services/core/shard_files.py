@@ -35,7 +35,8 @@ class AcceptedRow:
     given: tuple[str, ...]
     sha256s: tuple[str, ...]
     sources: tuple[str, ...]  # references as the manifest wrote them, parallel to sha256s
-    digest: str = ""  # of fields, given and sha256s; made by write_accepted
+    digest: str = ""  # of fields, given, sha256s and embedding; made by write_accepted
+    embedding: str = ""  # hash of the one that the row carries; goes into the digest alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def read_accepted(data: bytes) -> list[AcceptedRow]:
 
 def _digest(row: AcceptedRow, fields: str) -> str:
     """32 hex digits: equal for rows that say the same, wherever their images came from."""
-    said = "\n".join((fields, *row.given, *row.sha256s))
+    said = "\n".join((fields, *row.given, *row.sha256s, *filter(None, (row.embedding,))))
     return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
 
 

@@ -7,11 +7,18 @@ from dataclasses import replace
 from services.core.domain.errors import DataLoss, NotFound
 from services.core.messages import IngestManifest, IngestShard, ManifestCut, ShardIngested
 from services.core.ports import ObjectStore
-from services.core.shard_files import AcceptedRow, RejectedRow, write_accepted, write_rejected
+from services.core.shard_files import (
+    AcceptedRow,
+    RejectedRow,
+    write_accepted,
+    write_embeddings,
+    write_rejected,
+)
 from services.ingestion.fetching.fetcher import Fetcher
 from services.ingestion.image_sources import ImageSources, StoredImages, UnseenImages
 from services.ingestion.manifest_cutter import Bounds, ManifestCutter, lines_of
 from services.ingestion.row_checks import check_line
+from services.ingestion.row_embeddings import RowEmbeddings
 
 MIB = 1 << 20
 _PIECE = 8 * MIB
@@ -66,7 +73,8 @@ class Ingestor:
         return ManifestCut(shards=tuple(shards), cursor=cursor, rows=rows, finished=cursor >= size)
 
     def ingest_shard(self, message: IngestShard) -> ShardIngested:
-        """Checks every row of the shard; writes the two files. Raises NotFound, DataLoss.
+        """Checks every row of the shard; writes the two files, and that of the embeddings that the
+        rows carry. Raises NotFound, DataLoss.
 
         A bad row never fails its neighbours: rows_read = accepted + rejected. With `validate_only`,
         images are taken as they are named: those without a hash have an empty one.
@@ -74,7 +82,8 @@ class Ingestor:
         lines = list(lines_of(self._pieces(message), self._longest_line))
         if message.validate_only:
             return self._check(message, lines, self._unseen())
-        images = StoredImages(self._objects, self._fetcher)
+        by_reference = message.by_reference
+        images = StoredImages(self._objects, self._fetcher, by_reference=by_reference)
         images.fetch_ahead(lines)
         outcome = self._check(message, lines, images)
         counts = images.counts
@@ -85,20 +94,27 @@ class Ingestor:
     ) -> ShardIngested:
         accepted: list[AcceptedRow] = []
         rejected: list[RejectedRow] = []
+        embeddings = None
+        if message.embeddings:
+            embeddings = RowEmbeddings(message.dimension, message.distance)
         for number, line in enumerate(lines, message.first_row):
-            checked = check_line(line, number, images)
+            checked = check_line(line, number, images, embeddings)
             rejected += checked.rejected
             if checked.accepted is not None:
                 accepted.append(checked.accepted)
         self._objects.put(message.accepted, write_accepted(accepted))
         if rejected:
             self._objects.put(message.rejected, write_rejected(rejected))
+        embedded = embeddings.images if embeddings is not None else ()
+        if embeddings is not None and embedded and not message.validate_only:
+            self._objects.put(message.embeddings, write_embeddings(embeddings.file()))
         read = len(lines)
         return ShardIngested(
             rows_read=read,
             accepted=len(accepted),
             rejected=read - len(accepted),
             report_lines=len(rejected),
+            embedded=embedded,
         )
 
     def _unseen(self) -> UnseenImages:

@@ -10,6 +10,7 @@ from services.core.domain.errors import InvalidArgument, NotFound
 from services.core.domain.keys import image_key, incoming_key
 from services.core.domain.names import check_digest
 from services.core.ports import ObjectStore
+from services.core.stored_images import is_stored, refer
 from services.imaging.headers import inspect
 from services.imaging.limits import ImageLimits
 from services.ingestion.fetching.fetcher import Fetcher
@@ -61,11 +62,18 @@ class StoredImages:
     """Brings the images of one shard into the store; each is looked at once."""
 
     def __init__(
-        self, objects: ObjectStore, fetcher: Fetcher | None, limits: ImageLimits | None = None
+        self,
+        objects: ObjectStore,
+        fetcher: Fetcher | None,
+        limits: ImageLimits | None = None,
+        *,
+        by_reference: bool = False,
     ) -> None:
+        """With `by_reference`, images in objects are not copied but referred to."""
         self.counts = ImageCounts()
         self._objects = objects
         self._fetcher = fetcher
+        self._by_reference = by_reference
         self._limits = limits or ImageLimits()
         self._stored: dict[str, Found] = {}
         self._taken: dict[str, Found] = {}  # by the key of the object
@@ -116,7 +124,7 @@ class StoredImages:
             check_digest(sha256, "sha256")
         except InvalidArgument as error:
             return error.reason
-        return "IMAGE_MISSING" if self._objects.size(image_key(sha256)) is None else ""
+        return "" if is_stored(self._objects, sha256) else "IMAGE_MISSING"
 
     def _take_object(self, key: str) -> Found:
         try:
@@ -128,7 +136,9 @@ class StoredImages:
         except InvalidArgument as error:  # the key's fault or the picture's
             return Found("", error.reason)
         digest = sha256_of(data).hexdigest()
-        if self._objects.size(image_key(digest)) is None:
+        if self._by_reference:
+            refer(self._objects, digest, key)
+        elif self._objects.size(image_key(digest)) is None:
             self._objects.put(image_key(digest), data)
         return Found(digest)
 

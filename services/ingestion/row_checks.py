@@ -2,20 +2,22 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from services.core.domain.catalog import ProductFields
 from services.core.domain.errors import InvalidArgument
+from services.core.domain.vector_images import vector_source
 from services.core.shard_files import AcceptedRow, RejectedRow
 from services.ingestion.image_sources import Found, ImageSources
 from services.ingestion.numbers import parse_number
+from services.ingestion.row_embeddings import BadEmbedding, RowEmbedding, RowEmbeddings
 
 UNREADABLE = "ROW_UNREADABLE"
 # Field of a line about an image that could not be fetched and whose earlier copy stays in use.
 KEPT = "images.kept"
 _SHOWN = 200
-_LARGEST_ROW = 1 << 62
+_LARGEST_ROW = 1 << 51  # with 12 bits for the place of an image, a number that records can hold
 _TEXTS = frozenset(("sku", "title", "description", "parent"))
 _REASON = re.compile(r"[A-Z][A-Z0-9_]{2,62}")
 
@@ -27,10 +29,16 @@ class CheckedRow(NamedTuple):
     rejected: tuple[RejectedRow, ...] = ()
 
 
-def check_line(line: bytes | None, number: int, sources: ImageSources) -> CheckedRow:
+def check_line(
+    line: bytes | None,
+    number: int,
+    sources: ImageSources,
+    embeddings: RowEmbeddings | None = None,
+) -> CheckedRow:
     """Checks one line; None stands for one that is too long. Raises nothing about the line.
 
-    `number` is the row's number where the line has none of its own.
+    `number` is the row's number where the line has none of its own. With `embeddings`, every row
+    must carry one, and that of an accepted row is kept there.
     """
     if line is None:
         return _rejected(number, "ROW_TOO_LONG", "row", "")
@@ -51,24 +59,72 @@ def check_line(line: bytes | None, number: int, sources: ImageSources) -> Checke
     except _BadField as bad:
         return _rejected(number, bad.reason, bad.field, bad.value, sku)
     fields = {name: getattr(product, name) for name in row["fields"] if name in _CONVERTERS}
-    given = tuple(fields)
+    if embeddings is not None:
+        return _with_embedding(row, number, product.sku, fields, sources, embeddings)
+    if row.get("embedding") is not None:
+        return _rejected(number, "EMBEDDING_MODEL_MISSING", "embedding", "", product.sku)
     if "images" not in row:
-        return CheckedRow(AcceptedRow(number, fields, given, (), ()))
+        return CheckedRow(AcceptedRow(number, fields, tuple(fields), (), ()))
     usable, refused = _images(row["images"], sources)
-    lines = tuple(
-        RejectedRow(number, reason, field, _shown(value), product.sku, not usable and at == 0)
-        for at, (reason, field, value) in enumerate(refused)
-    )
-    if not usable:
-        return CheckedRow(None, lines)
-    accepted = AcceptedRow(
+    lines = _refused_lines(number, product.sku, refused, not usable)
+    return CheckedRow(_accepted(number, fields, usable) if usable else None, lines)
+
+
+def _with_embedding(
+    row: Mapping[str, Any],
+    number: int,
+    sku: str,
+    fields: Mapping[str, Any],
+    sources: ImageSources,
+    embeddings: RowEmbeddings,
+) -> CheckedRow:
+    """The embedding belongs to the first image, or is an image itself where that is not usable."""
+    try:
+        embedding = embeddings.read(row.get("embedding"))
+    except BadEmbedding as bad:
+        return _rejected(number, bad.reason, "embedding", bad.value, sku)
+    entries = row.get("images") or []
+    if isinstance(entries, list):
+        entries = [each for each in entries if not _is_itself(each, embedding)]
+    usable, refused = _images(entries, sources) if entries else ([], [])
+    if isinstance(entries, list) and entries and (first := _image(entries[0], sources)[0]).usable:
+        image = first.sha256
+    else:
+        image = embedding.sha256
+        usable.insert(0, (image, vector_source(image)))
+    embeddings.keep(image, embedding)
+    accepted = _accepted(number, fields, usable, embedding.sha256)
+    return CheckedRow(accepted, _refused_lines(number, sku, refused, False))
+
+
+def _is_itself(entry: Any, embedding: RowEmbedding) -> bool:
+    """Whether an entry names the image that is this embedding, as a row of an export does."""
+    return isinstance(entry, dict) and entry.get("sha256") == embedding.sha256
+
+
+def _accepted(
+    number: int,
+    fields: Mapping[str, Any],
+    images: Sequence[tuple[str, str]],
+    embedding: str = "",
+) -> AcceptedRow:
+    return AcceptedRow(
         number,
         fields,
-        (*given, "images"),
-        tuple(sha256 for sha256, _ in usable),
-        tuple(source for _, source in usable),
+        (*fields, "images"),
+        tuple(sha256 for sha256, _ in images),
+        tuple(source for _, source in images),
+        embedding=embedding,
     )
-    return CheckedRow(accepted, lines)
+
+
+def _refused_lines(
+    number: int, sku: str, refused: Sequence[tuple[str, str, Any]], whole: bool
+) -> tuple[RejectedRow, ...]:
+    return tuple(
+        RejectedRow(number, reason, field, _shown(value), sku, whole and at == 0)
+        for at, (reason, field, value) in enumerate(refused)
+    )
 
 
 class _BadField(Exception):
@@ -219,4 +275,6 @@ def _dumped(value: Any) -> str:
 
 
 def _clean(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    if text.isascii() and "\x00" not in text:
+        return text
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()

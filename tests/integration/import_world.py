@@ -6,7 +6,7 @@ ingestion and indexing handlers, the coordinator. The "model" turns a hash into 
 
 import json
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -35,7 +35,8 @@ from services.core.messages import (
     Report,
     ShardEmbedded,
 )
-from services.core.ports import Float32, VectorStore
+from services.core.ports import Float32, RawMessage, VectorStore
+from services.core.record_ports import RecordStore
 from services.core.shard_files import Embeddings, write_embeddings
 from services.indexing.handlers import Indexer
 from services.ingestion.handlers import Ingestor
@@ -62,9 +63,13 @@ class HeldQueue:
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
+        self.republished: list[RawMessage] = []
 
     def publish(self, message: Message) -> None:
         self.messages.append(message)
+
+    def republish(self, message: RawMessage) -> None:
+        self.republished.append(message)
 
 
 def vector_of(digest: str) -> Float32:
@@ -89,11 +94,13 @@ class World:
         self.random = random.Random(seed)
         self.clock = MovableClock()
         self.queue = HeldQueue()
-        self.records = open_sqlite(root / "records.db")
+        self.records = self.open_records(root)
         self.objects = FileObjects(root / "objects")
         self.vectors = vectors
         self.embedded: list[str] = []
         self.unusable: dict[str, str] = {}
+        self.deadly: Callable[[Message], bool] = lambda message: False  # kills its worker
+        self.away: Callable[[Message], bool] = lambda message: False  # a server that it needs
         ingestor, indexer = Ingestor(self.objects, shard_rows=4), Indexer(self.objects, vectors)
         self._workers: dict[type[Message], Any] = {
             IngestManifest: ingestor.cut_manifest,
@@ -107,6 +114,9 @@ class World:
         with self.records.begin(write=True) as tx:
             spec = {"embedding_dim": DIMENSION, "distance": "cosine"}
             tx.models.put("base", "d" * 64, spec, self.clock.now())
+
+    def open_records(self, root: Path) -> RecordStore:
+        return open_sqlite(root / "records.db")
 
     def start_coordinator(self) -> None:
         """As after a kill: nothing is left but records and files."""
@@ -151,15 +161,15 @@ class World:
         if type(message) in self._control:
             self._control[type(message)](received)
             return
-        self.queue.publish(self._work(received))
+        if received.attempt > 1:  # as core.runtime.worker does
+            self.queue.publish(replace(_report(received), started=True))
+        if not self.deadly(received):
+            self.queue.publish(self._work(received))
 
     def _work(self, message: Message) -> Report:
-        report = Report(
-            id=message.id,
-            operation=message.operation,
-            revision=message.revision,
-            task=message.TASK,
-        )
+        report = _report(message)
+        if self.away(message):
+            return replace(report, failure="OBJECTS_UNAVAILABLE", passing=True)
         try:
             outcome = self._workers[type(message)](message)
         except ShelflensError as error:
@@ -207,6 +217,16 @@ class World:
         self.objects.put(message.embeddings, write_embeddings(rows))
         hashes = tuple(each[0] for each in prints)
         return ShardEmbedded(sha256s=good, refused=refused, picture_hashes=hashes)
+
+
+def _report(message: Message) -> Report:
+    return Report(
+        id=message.id,
+        operation=message.operation,
+        revision=message.revision,
+        task=message.TASK,
+        attempt=message.attempt,
+    )
 
 
 def row(sku: str, *digests: str, **fields: Any) -> dict[str, Any]:

@@ -15,14 +15,16 @@ from google.longrunning import operations_pb2, operations_pb2_grpc
 
 from shelflens.names import product_id
 from shelflens.v1 import catalogs_pb2 as pb
-from shelflens.v1 import catalogs_pb2_grpc, search_pb2, search_pb2_grpc
+from shelflens.v1 import catalogs_pb2_grpc, dead_letters_pb2_grpc, search_pb2, search_pb2_grpc
 from tests.unit.client_server_contents import ContentMethods
-from tests.unit.test_client_server_state import ServerState, make_status
+from tests.unit.client_server_letters import DeadLetterMethods
+from tests.unit.test_client_server_state import make_status
 
 
 class MemoryServer(
     ContentMethods,
-    ServerState,
+    DeadLetterMethods,
+    dead_letters_pb2_grpc.DeadLetterServiceServicer,
     catalogs_pb2_grpc.CatalogServiceServicer,
     search_pb2_grpc.SearchServiceServicer,
     operations_pb2_grpc.OperationsServicer,  # type: ignore[misc]  # the wheel has no types
@@ -36,6 +38,10 @@ class MemoryServer(
             self.fail(context, "ALREADY_EXISTS", "CATALOG_EXISTS", f"{name} exists", name=name)
         request.catalog.name = name
         request.catalog.model = request.catalog.model or "models/base"
+        if request.HasField("external_model"):
+            request.catalog.model = request.external_model.model
+            request.catalog.embedding_dimension = request.external_model.dimension
+            request.catalog.external_embeddings = True
         self.catalogs[name] = request.catalog
         return request.catalog
 
@@ -275,6 +281,7 @@ def serving(server: MemoryServer, port: int = 0) -> Iterator[str]:
         catalogs_pb2_grpc.add_CatalogServiceServicer_to_server,
         search_pb2_grpc.add_SearchServiceServicer_to_server,
         operations_pb2_grpc.add_OperationsServicer_to_server,
+        dead_letters_pb2_grpc.add_DeadLetterServiceServicer_to_server,
     ]
     for add in register:
         add(server, grpc_server)

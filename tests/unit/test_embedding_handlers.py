@@ -263,6 +263,19 @@ def test_queries_of_different_models_are_not_mixed(gate: ForwardGate) -> None:
     assert (one.sizes, other.sizes) == ([1, 2], [2])
 
 
+def test_queries_wait_for_others_until_the_window_closes_or_a_pass_is_full() -> None:
+    slow = SlowForward()
+    slow.go.set()
+    for window, count in ((60.0, 3), (0.05, 2)):
+        gate = ForwardGate(1, query_batch=3, query_window=window)
+        started = time.perf_counter()
+        for each in [gate.submit(slow.embed, picture(7), urgent=True) for _ in range(count)]:
+            each.result(5)
+        assert (time.perf_counter() - started >= window) == (window < 1)
+        gate.close()
+    assert slow.sizes == [3, 2]
+
+
 def test_cancelled_queries_cost_no_forward(gate: ForwardGate) -> None:
     slow = SlowForward()
     blocker = gate.submit(slow.embed, picture(0), urgent=False)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -30,12 +31,13 @@ from services.core.ports import (
     PayloadChange,
     Point,
     QueryEmbedding,
+    RawMessage,
     ScoredPoint,
 )
 from services.core.runtime.grpc_server import GrpcServer
 from services.gateway.service import Gateway, Ports
 from shelflens.v1 import catalogs_pb2 as pb
-from shelflens.v1 import catalogs_pb2_grpc, search_pb2_grpc
+from shelflens.v1 import catalogs_pb2_grpc, dead_letters_pb2_grpc, search_pb2_grpc
 
 DIMENSION = 8
 MODEL_DIGEST = "ab" * 32
@@ -114,6 +116,11 @@ class PlainVectors:
     def count(self, collection: str) -> int:
         return len(self.points.get(collection, {}))
 
+    def _not_here(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError("the gateway does not need it")
+
+    search_batch = search_groups = point_alias = aliases = _not_here
+
 
 def _matches(where: SearchFilter, point: Point) -> bool:
     payload = point.payload
@@ -127,12 +134,18 @@ class Published:
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
+        self.republished: list[RawMessage] = []
         self.down = False
 
     def publish(self, message: Message) -> None:
         if self.down:
             raise Unavailable("the broker is down")
         self.messages.append(message)
+
+    def republish(self, message: RawMessage) -> None:
+        if self.down:
+            raise Unavailable("the broker is down")
+        self.republished.append(message)
 
 
 @dataclass
@@ -149,6 +162,7 @@ class World:
     def __post_init__(self) -> None:
         self.catalogs = catalogs_pb2_grpc.CatalogServiceStub(self.channel)
         self.search = search_pb2_grpc.SearchServiceStub(self.channel)
+        self.dead_letters = dead_letters_pb2_grpc.DeadLetterServiceStub(self.channel)
         self.operations = operations_pb2_grpc.OperationsStub(self.channel)
 
     async def catalog(self, catalog: str = "shop") -> pb.Catalog:

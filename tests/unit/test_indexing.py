@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ ROWS /= np.linalg.norm(ROWS, axis=1, keepdims=True)
 
 @pytest.fixture(scope="module")
 def vectors() -> Iterator[VectorStore]:
-    with own_server() as store:
+    with own_server() as connect, closing(connect()) as store:
         yield store
 
 

@@ -1,5 +1,7 @@
 """Resource names and ids."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +39,15 @@ def test_new_ids_sort_by_time_also_within_a_millisecond() -> None:
     assert names.check_id(made[0], "id")
     assert len({each[:10] for each in made}) < len(made)  # 10 characters are the milliseconds
     assert made == sorted(made)
+
+
+def test_a_new_id_says_when_it_was_made_and_other_ids_do_not() -> None:
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    made = names.made_at(names.new_id())
+    assert made is not None
+    assert before <= made <= datetime.now(UTC)
+    for other in ("", "by-hand", "0" * 26, "z" * 26, "m" * 25, "i" * 26, names.new_id() + "0"):
+        assert names.made_at(other) is None
 
 
 def test_a_wrong_name_is_shown_with_the_pattern() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 from google.longrunning import operations_pb2_grpc
 
-from shelflens.v1 import catalogs_pb2_grpc, search_pb2_grpc
+from shelflens.v1 import catalogs_pb2_grpc, dead_letters_pb2_grpc, search_pb2_grpc
 
 DEFAULT_TARGET = "127.0.0.1:50051"
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
@@ -44,6 +44,7 @@ class Stubs:
         self.channel: Any = channel
         self.catalogs: Any = catalogs_pb2_grpc.CatalogServiceStub(self.channel)
         self.search: Any = search_pb2_grpc.SearchServiceStub(self.channel)
+        self.dead_letters: Any = dead_letters_pb2_grpc.DeadLetterServiceStub(self.channel)
         self.operations: Any = operations_pb2_grpc.OperationsStub(self.channel)
 
 

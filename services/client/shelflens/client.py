@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 import grpc
 
 from shelflens import convert, values
-from shelflens.calls import catalogs, contents, images, operations, products
+from shelflens.calls import catalogs, contents, dead_letters, images, operations, products
 from shelflens.calls.call import Call, Pages, describe
 from shelflens.calls.images import Photo
 from shelflens.calls.search import Answer, PhotoStream, SearchOptions, search_products
@@ -79,6 +79,11 @@ class Client:
     list_operations = _paging(operations.list_operations)
     cancel_operation = _blocking(operations.cancel_operation)
     delete_operation = _blocking(operations.delete_operation)
+
+    list_dead_letters = _paging(dead_letters.list_dead_letters)
+    get_dead_letter = _blocking(dead_letters.get_dead_letter)
+    retry_dead_letter = _blocking(dead_letters.retry_dead_letter)
+    delete_dead_letter = _blocking(dead_letters.delete_dead_letter)
 
     def __init__(self, target: str | None = None, *, timeout: float = 30.0) -> None:
         self.target = choose_target(target)

@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from shelflens import values
 from shelflens.faults import from_status
-from shelflens.v1 import catalogs_pb2, search_pb2
+from shelflens.v1 import catalogs_pb2, dead_letters_pb2, search_pb2
 
 _COUNTS = tuple(
     field.name
@@ -31,6 +31,8 @@ def catalog(message: catalogs_pb2.Catalog) -> values.Catalog:
         create_time=_time(message, "create_time"),
         update_time=_time(message, "update_time"),
         index_time=_time(message, "index_time"),
+        embedding_dimension=message.embedding_dimension,
+        external_embeddings=message.external_embeddings,
     )
 
 
@@ -65,6 +67,7 @@ def image(message: catalogs_pb2.Image) -> values.Image:
         refusal=message.refusal,
         source=message.source,
         create_time=_time(message, "create_time"),
+        embedding_only=message.embedding_only,
     )
 
 
@@ -101,6 +104,25 @@ def embeddings(
     """The images of one message."""
     for each in message.embeddings:
         yield values.ImageEmbedding(each.image, each.sku, tuple(each.values), message.model_digest)
+
+
+def dead_letter(message: dead_letters_pb2.DeadLetter) -> values.DeadLetter:
+    """A message that no worker took."""
+    return values.DeadLetter(
+        name=message.name,
+        queue=message.queue,
+        routing_key=message.routing_key,
+        task=message.task,
+        operation=message.operation,
+        reason=message.reason,
+        detail=message.detail,
+        content_type=message.content_type,
+        headers=dict(message.headers),
+        body=message.body,
+        size_bytes=message.size_bytes,
+        death_count=message.death_count,
+        create_time=_time(message, "create_time"),
+    )
 
 
 def operation(message: Any) -> values.Operation:

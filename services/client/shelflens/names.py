@@ -24,6 +24,11 @@ def catalog_id(catalog: str) -> str:
     return catalog.removeprefix("catalogs/")
 
 
+def model_name(model: str) -> str:
+    """`clip` or `models/clip` -> `models/clip`."""
+    return model if model.startswith("models/") else f"models/{model}"
+
+
 def product_id(sku: str) -> str:
     """The id of a product: its SKU where that is an id, else a slug and a piece of its hash.
 
@@ -74,3 +79,8 @@ def content_name(content: str) -> str:
 def operation_name(operation: str) -> str:
     """With or without `operations/` in front."""
     return operation if operation.startswith("operations/") else f"operations/{operation}"
+
+
+def dead_letter_name(letter: str) -> str:
+    """With or without `deadLetters/` in front."""
+    return letter if letter.startswith("deadLetters/") else f"deadLetters/{letter}"

@@ -1,5 +1,6 @@
 """What the server answers, as plain values. Times are UTC; scores: higher is nearer."""
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
@@ -10,7 +11,11 @@ from shelflens.errors import ShelflensError
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """A named set of products that are searched together."""
+    """A named set of products that are searched together.
+
+    With `external_embeddings` they are made elsewhere and come with imports: no photo can be
+    searched for.
+    """
 
     name: str
     display_name: str
@@ -22,6 +27,8 @@ class Catalog:
     create_time: datetime | None
     update_time: datetime | None
     index_time: datetime | None
+    embedding_dimension: int = 0
+    external_embeddings: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,8 @@ class Image:
     """One stored picture of a product.
 
     `state` is PENDING, SEARCHABLE, REFUSED, WITHHELD (too many products show it) or FOLDED (an
-    image of its product before it shows almost the same).
+    image of its product before it shows almost the same). One that is `embedding_only` was imported
+    without a picture: there is nothing to download.
     """
 
     name: str
@@ -57,6 +65,7 @@ class Image:
     refusal: str
     source: str
     create_time: datetime | None
+    embedding_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +230,29 @@ class Operation:
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that no worker took; `reason` is UPPER_SNAKE, see docs/dead-letters.md.
+
+    `headers` and `body` come with `get_dead_letter` alone; of a body beyond 256 KiB, whose length
+    is `size_bytes`, only the first bytes.
+    """
+
+    name: str
+    queue: str
+    routing_key: str
+    task: str
+    operation: str
+    reason: str
+    detail: str
+    content_type: str
+    headers: Mapping[str, str]
+    body: bytes
+    size_bytes: int
+    death_count: int
+    create_time: datetime | None
+
+
 def to_json(value: object) -> Any:
     """Any of the values above as what `json.dumps` takes."""
     if isinstance(value, ShelflensError):
@@ -231,6 +263,8 @@ def to_json(value: object) -> Any:
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, Mapping):
         return {str(key): to_json(each) for key, each in value.items()}
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     if isinstance(value, tuple | list):
         return [to_json(each) for each in value]
     return value

@@ -79,13 +79,18 @@ _FIELDS = dataclass_fields(ProductFields)
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """A catalogue's record. Times are UTC."""
+    """A catalogue's record. Times are UTC.
+
+    `dimension` is that of its model's embeddings; those of an `external` model come with imports.
+    """
 
     id: str
     display_name: str
     revision: int
     model: str
     model_digest: str
+    dimension: int
+    external: bool
     collection: str
     product_count: int
     image_count: int

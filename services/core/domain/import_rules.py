@@ -14,7 +14,9 @@ class ImportRules:
     """`prune` removes products that the manifest, then the full feed, no longer lists, unless they
     are more than `max_removals` (a share) of those that imports listed before. `row_count` is what
     the sender wrote into the manifest; 0, unknown, lets nothing be removed. `validate_only` changes
-    nothing. `max_errors` rejected rows are let through, None: any number.
+    nothing. `max_errors` rejected rows are let through, None: any number. Every row carries an
+    embedding by the model `embeddings_model` (id), unless that is empty. With `by_reference` images
+    in objects stay where they are.
 
     Raises InvalidArgument that names the field that is out of range.
     """
@@ -25,6 +27,8 @@ class ImportRules:
     validate_only: bool = False
     max_errors: int | None = None
     fold_duplicates: bool = False
+    embeddings_model: str = ""
+    by_reference: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_removals <= 1:

@@ -16,6 +16,12 @@ def image_key(sha256: str) -> str:
     return f"images/sha256/{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
 
+def image_reference_key(sha256: str) -> str:
+    """Which object has the bytes of an image that was imported by reference (stored_images)."""
+    check_digest(sha256, "sha256")
+    return f"images/references/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
 def incoming_key(key: str) -> str:
     """Returns `key`, an object that somebody put there to be imported.
 
@@ -42,6 +48,18 @@ def embeddings_key(model_digest: str, operation: str, sequence: int) -> str:
     return f"embeddings/{model_digest}/{_shard(operation, sequence)}.arrow"
 
 
+def model_spec_key(model_digest: str) -> str:
+    """What a model is (ModelSpec), as JSON."""
+    check_digest(model_digest, "model_digest")
+    return f"models/{model_digest}/model.json"
+
+
+def model_weights_key(model_digest: str) -> str:
+    """The weights of a model that are not built in, as safetensors."""
+    check_digest(model_digest, "model_digest")
+    return f"models/{model_digest}/model.safetensors"
+
+
 def working_prefix(operation: str) -> str:
     """What the stages of an operation hand to each other; removed when it has finished."""
     return f"working/{check_id(operation, 'operation')}/"
@@ -50,6 +68,11 @@ def working_prefix(operation: str) -> str:
 def accepted_key(operation: str, sequence: int) -> str:
     """The accepted rows of one shard."""
     return f"working/{_shard(operation, sequence)}-accepted.parquet"
+
+
+def carried_key(operation: str, sequence: int) -> str:
+    """The embeddings that the accepted rows of one shard carry."""
+    return f"working/{_shard(operation, sequence)}-embeddings.arrow"
 
 
 def rejected_key(operation: str, sequence: int, stage: str = "ingest") -> str:
@@ -65,6 +88,11 @@ def plan_key(operation: str, sequence: int) -> str:
 def report_key(operation: str) -> str:
     """Every rejection of an import as CSV; kept."""
     return f"reports/{check_id(operation, 'operation')}/rejected.csv"
+
+
+def dead_letter_key(message_digest: str) -> str:
+    """The whole body of a dead letter that is too long for the records."""
+    return f"deadletters/{check_digest(message_digest, 'message_digest')}"
 
 
 def manifest_key(catalog: str, manifest: str) -> str:

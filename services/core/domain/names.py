@@ -6,11 +6,14 @@ import secrets
 import time
 import unicodedata
 import uuid
+from datetime import UTC, datetime
 
 from services.core.domain.errors import InvalidArgument
 
 _ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_FIRST_MADE = 1_577_836_800_000  # 2020-01-01, in milliseconds
 _POINTS = uuid.UUID("5f2c7d0e-6f0e-5d0a-9a53-1f3b8c3f7a10")
 
 
@@ -52,6 +55,19 @@ def product_id(sku: str) -> str:
 def new_id() -> str:
     """A random id for server-made resources: 26 lower-case base32 characters, time-ordered."""
     return _base32(_uuid7())
+
+
+def made_at(made_id: str) -> datetime | None:
+    """When new_id made it (UTC); None for an id of another making."""
+    if len(made_id) != 26 or not set(made_id) <= set(_ALPHABET):
+        return None
+    value = 0
+    for each in made_id:
+        value = value << 5 | _ALPHABET.index(each)
+    milliseconds = value >> 80
+    if not _FIRST_MADE <= milliseconds < 1 << 46:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def point_id(catalog: str, product: str, sha256: str) -> str:
@@ -110,5 +126,4 @@ def _uuid7() -> int:
 
 
 def _base32(value: int) -> str:
-    alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
-    return "".join(alphabet[value >> shift & 31] for shift in range(125, -1, -5))
+    return "".join(_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))

@@ -1,8 +1,11 @@
 """Use cases of catalogues."""
 
+from datetime import datetime
+
 from services.core.domain import names
 from services.core.domain.catalog import Catalog
 from services.core.domain.errors import FailedPrecondition, InvalidArgument
+from services.core.domain.external_model import ExternalModel, is_external
 from services.core.domain.operations import Operation, OperationKind
 from services.core.record_ports import Records
 from services.gateway.handlers.transactions import A, Change, Once, Transactions
@@ -19,17 +22,26 @@ class Catalogs:
         self._limits = limits
 
     async def create(
-        self, catalog: str, display_name: str, model: str, once: Once[Catalog, A]
+        self,
+        catalog: str,
+        display_name: str,
+        model: str | ExternalModel,
+        once: Once[Catalog, A],
     ) -> A:
-        """`model` is an id, empty for the built-in one.
+        """`model` is an id, empty for the built-in one, or describes a model that runs elsewhere.
 
-        Raises InvalidArgument, AlreadyExists (CATALOG_EXISTS), NotFound (MODEL_NOT_FOUND).
+        Raises InvalidArgument, AlreadyExists (CATALOG_EXISTS), NotFound (MODEL_NOT_FOUND),
+        FailedPrecondition (MODEL_NAME_TAKEN).
         """
         names.check_id(catalog, "catalog_id")
         label = checked_label(display_name, "catalog.display_name", self._limits)
 
         def work(change: Change) -> Catalog:
-            return change.tx.catalogs.create(catalog, label, model or BASE_MODEL, change.now)
+            name = model or BASE_MODEL
+            if isinstance(name, ExternalModel):
+                register_external(change.tx, name, change.now)
+                name = name.name
+            return change.tx.catalogs.create(catalog, label, name, change.now)
 
         return await self._transactions.write_once(work, once)
 
@@ -75,6 +87,37 @@ class Catalogs:
             return change.operation(OperationKind.DELETE_CATALOG, catalog, revision, request)
 
         return await self._transactions.write_once(work, once)
+
+
+def register_external(tx: Records, model: ExternalModel, now: datetime) -> None:
+    """Raises FailedPrecondition (MODEL_NAME_TAKEN) where a model of this name runs here."""
+    known = tx.models.named(model.name)
+    if known is not None and not is_external(known):
+        raise FailedPrecondition(
+            f"{names.model_name(model.name)} runs here and embeds images itself: give the model "
+            "whose embeddings you bring another name",
+            reason="MODEL_NAME_TAKEN",
+            metadata={"model": names.model_name(model.name)},
+        )
+    tx.models.put(model.name, model.digest, model.spec(), now)
+
+
+def check_embeddings_model(tx: Records, catalog: str, model: str) -> None:
+    """Whether embeddings by `model` (id) may be imported.
+
+    Raises NotFound (CATALOG_NOT_FOUND); FailedPrecondition (EMBEDDING_MODEL_DIFFERS).
+    """
+    found = tx.catalogs.get(catalog)
+    if found.model == model and found.external:
+        return
+    live = names.model_name(found.model)
+    what = "is served by" if found.external else "makes its own embeddings with"
+    raise FailedPrecondition(
+        f"catalogs/{catalog} {what} {live}: import embeddings by {names.model_name(model)} into a "
+        "catalogue of their own",
+        reason="EMBEDDING_MODEL_DIFFERS",
+        metadata={"catalog": catalog, "model": live},
+    )
 
 
 def check_empty(tx: Records, catalog: str, force: bool) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from services.core.domain import keys, names
 from services.core.domain.errors import InvalidArgument, ResourceExhausted
 from services.core.ports import ObjectStore
+from services.core.stored_images import is_stored
 from services.gateway.handlers.threads import Threads
 from services.gateway.handlers.transactions import Transactions
 from services.gateway.settings import GatewayLimits
@@ -165,4 +166,4 @@ class Contents:
         return refused
 
     def _absent(self, sha256s: Sequence[str]) -> list[str]:
-        return [each for each in sha256s if self._objects.size(keys.image_key(each)) is None]
+        return [each for each in sha256s if not is_stored(self._objects, each)]

@@ -1,17 +1,22 @@
 """Use cases of the images of products."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from services.core.domain import keys, names
 from services.core.domain.catalog import Image
-from services.core.domain.errors import InvalidImage
+from services.core.domain.errors import InvalidImage, NotFound
+from services.core.domain.external_model import is_external, no_embedder
+from services.core.domain.vector_images import is_vector
 from services.core.ports import ObjectStore
 from services.core.record_ports import Records
+from services.core.stored_images import read_image
 from services.gateway.handlers.threads import Threads
 from services.gateway.handlers.transactions import A, Change, Once, Transactions
 from services.imaging.headers import inspect
 from services.imaging.limits import ImageLimits
+
+_PIECE = 1 << 20
 
 
 class Images:
@@ -32,7 +37,8 @@ class Images:
     async def upload(self, catalog: str, product: str, data: bytes, once: Once[Image, A]) -> A:
         """Stores `data` as an image of the product; a worker embeds it soon after.
 
-        Raises NotFound (PRODUCT_NOT_FOUND), InvalidImage for bytes that are no usable picture.
+        Raises NotFound (PRODUCT_NOT_FOUND), InvalidImage for bytes that are no usable picture,
+        FailedPrecondition (MODEL_HAS_NO_EMBEDDER).
         """
         sha256 = hashlib.sha256(data).hexdigest()
 
@@ -79,11 +85,27 @@ class Images:
         return await self._transactions.write_once(work, once)
 
     async def download(self, catalog: str, product: str, sha256: str) -> AsyncIterator[bytes]:
-        """The stored bytes in pieces of at most 1 MiB. Raises NotFound."""
-        await self.get(catalog, product, sha256)
-        pieces = await self._threads.call(self._objects.stream, keys.image_key(sha256))
+        """The stored bytes in pieces of at most 1 MiB.
+
+        Raises NotFound, also for an embedding without a picture (IMAGE_HAS_NO_PICTURE); DataLoss
+        where the object of one that was imported by reference has other bytes now.
+        """
+        image = await self.get(catalog, product, sha256)
+        if is_vector(image.sha256, image.source):
+            raise NotFound(
+                f"{names.image_name(catalog, product, sha256)} is an embedding that was imported "
+                "without a picture: there are no bytes to read",
+                reason="IMAGE_HAS_NO_PICTURE",
+            )
+        pieces = await self._threads.call(self._pieces, sha256)
         while (piece := await self._threads.call(next, pieces, None)) is not None:
             yield piece
+
+    def _pieces(self, sha256: str) -> Iterator[bytes]:
+        if self._objects.size(key := keys.image_key(sha256)) is not None:
+            return self._objects.stream(key)
+        data = read_image(self._objects, sha256)  # a reference is checked as a whole
+        return iter([data[at : at + _PIECE] for at in range(0, len(data), _PIECE)])
 
     def _store(self, sha256: str, data: bytes) -> None:
         inspect(data, self._limits)
@@ -92,6 +114,9 @@ class Images:
 
 def _check_upload(tx: Records, catalog: str, product: str, sha256: str) -> None:
     tx.products.get(catalog, product)
+    deployment = tx.catalogs.deployment(catalog)
+    if is_external(tx.models.spec(deployment.model_digest)):
+        raise no_embedder(deployment.model)
     if reason := tx.embeddings.refusals([sha256]).get(sha256):
         raise InvalidImage(
             f"image {sha256} was refused before: {reason}",

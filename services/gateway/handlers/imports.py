@@ -9,7 +9,7 @@ from services.core.domain.errors import Cancelled, InvalidManifest, NotFound
 from services.core.domain.import_rules import ImportRules
 from services.core.domain.operations import Operation, OperationKind
 from services.core.ports import ObjectStore
-from services.gateway.handlers.catalogs import checked_label
+from services.gateway.handlers.catalogs import check_embeddings_model, checked_label
 from services.gateway.handlers.threads import Threads
 from services.gateway.handlers.transactions import A, Change, Once, Transactions
 from services.gateway.settings import GatewayLimits
@@ -68,7 +68,8 @@ class Imports:
     ) -> A:
         """Starts the import of a stored manifest (id within its name).
 
-        Raises NotFound (CATALOG_NOT_FOUND, MANIFEST_NOT_FOUND), InvalidArgument.
+        Raises NotFound (CATALOG_NOT_FOUND, MANIFEST_NOT_FOUND), InvalidArgument,
+        FailedPrecondition (EMBEDDING_MODEL_DIFFERS).
         """
         label = checked_label(display_name, "display_name", self._limits)
         key = keys.manifest_key(catalog, manifest)
@@ -83,6 +84,8 @@ class Imports:
                     reason="MANIFEST_NOT_FOUND",
                     metadata={"manifest": name},
                 )
+            if rules.embeddings_model:
+                check_embeddings_model(change.tx, catalog, rules.embeddings_model)
             request = {"manifest": key, "display_name": label, **rules.to_json()}
             return change.operation(OperationKind.IMPORT, catalog, revision, request)
 

@@ -4,8 +4,9 @@ import asyncio
 from dataclasses import dataclass
 
 from services.core.domain.errors import NotFound
+from services.core.domain.external_model import is_external, no_embedder
 from services.core.ports import Embedder, Float32, QueryEmbedding, VectorStore
-from services.core.record_ports import Deployment, RecordStore
+from services.core.record_ports import Deployment, Records, RecordStore
 from services.gateway.handlers.candidates import Candidates, Ranked, Wanted
 from services.gateway.handlers.queries import Photo, Query, StoredImage, Vector
 from services.gateway.handlers.stopwatch import Stopwatch
@@ -40,13 +41,14 @@ class Search:
         self._threads = threads
         self._limits = limits
         self._last_digests: dict[str, str] = {}  # catalogue -> model of its last search
+        self._embed_here: set[str] = set()  # models that were found to run here
         self._candidates = Candidates(vectors, records, limits.candidates)
 
     async def search(self, catalog: str, query: Query, wanted: Wanted, budget: float) -> Answer:
         """Answers or fails within `budget` seconds.
 
         Raises NotFound, InvalidArgument, InvalidImage, FailedPrecondition (IMAGE_NOT_SEARCHABLE,
-        MODEL_NOT_LOADED), DeadlineExceeded, Unavailable.
+        MODEL_HAS_NO_EMBEDDER, MODEL_NOT_LOADED), DeadlineExceeded, Unavailable.
         """
         return await within(budget, self._search(catalog, query, wanted, Stopwatch(budget)))
 
@@ -100,11 +102,20 @@ class Search:
         """Reads the deployment, once a search, and looks at the query."""
         with stopwatch.stage("records"), self._records.begin() as tx:
             deployment = tx.catalogs.deployment(catalog)
+            if isinstance(query, Photo):
+                self._check_embedder(tx, deployment)
             if isinstance(query, StoredImage):
                 tx.products.get_image(catalog, query.product, query.sha256)
         if isinstance(query, Photo):
             inspect(query.data, self._limits.photo)
         return deployment
+
+    def _check_embedder(self, tx: Records, deployment: Deployment) -> None:
+        digest = deployment.model_digest
+        if digest not in self._embed_here:
+            if is_external(tx.models.spec(digest)):
+                raise no_embedder(deployment.model)
+            self._embed_here.add(digest)
 
     def _rank(
         self,

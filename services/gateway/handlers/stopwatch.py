@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-STAGES = ("decode", "embed", "search", "records", "total")
+STAGES = ("queue", "decode", "embed", "search", "records", "total")
 
 
 class Stopwatch:

@@ -70,7 +70,7 @@ class CatalogServicer(catalogs_pb2_grpc.CatalogServiceServicer):
 
     async def CreateCatalog(self, request: pb.CreateCatalogRequest, context: Context) -> pb.Catalog:
         call = once(request, request.request_id, pb.Catalog, convert.catalog_message)
-        model = convert.model_id(request.catalog.model)
+        model = convert.created_model(request)
         label = request.catalog.display_name
         return await self._catalogs.create(request.catalog_id, label, model, call)
 

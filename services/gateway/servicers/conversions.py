@@ -7,6 +7,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.core.domain import names
 from services.core.domain.catalog import Catalog, Image, ImageState, Product, ProductFields
+from services.core.domain.errors import InvalidArgument
+from services.core.domain.external_model import ExternalModel
+from services.core.domain.vector_images import is_vector
 from services.core.record_ports import Deployment
 from services.gateway.handlers.contents import Stored
 from services.gateway.handlers.exports import Exported
@@ -35,6 +38,23 @@ def model_id(name: str) -> str:
     return names.parse(name, "models/*", "catalog.model")[0] if name else ""
 
 
+def created_model(request: pb.CreateCatalogRequest) -> str | ExternalModel:
+    """The model that a new catalogue is to have; empty for the built-in one.
+
+    Raises InvalidArgument, also for a model here and one elsewhere (TWO_MODELS).
+    """
+    if not request.HasField("external_model"):
+        return model_id(request.catalog.model)
+    if request.catalog.model:
+        raise InvalidArgument.field(
+            "external_model", "is given instead of catalog.model", reason="TWO_MODELS"
+        )
+    external = request.external_model
+    (name,) = names.parse(external.model, "models/*", "external_model.model")
+    distance = external.distance or "cosine"
+    return ExternalModel(name=name, dimension=external.dimension, distance=distance)
+
+
 def catalog_message(catalog: Catalog) -> pb.Catalog:
     return pb.Catalog(
         name=names.catalog_name(catalog.id),
@@ -47,6 +67,8 @@ def catalog_message(catalog: Catalog) -> pb.Catalog:
         create_time=timestamp(catalog.create_time),
         update_time=timestamp(catalog.update_time),
         index_time=timestamp(catalog.index_time),
+        embedding_dimension=catalog.dimension,
+        external_embeddings=catalog.external,
     )
 
 
@@ -101,6 +123,7 @@ def image_message(image: Image) -> pb.Image:
         refusal=image.refusal,
         source=image.source,
         create_time=timestamp(image.create_time),
+        embedding_only=is_vector(image.sha256, image.source),
     )
 
 

@@ -98,6 +98,7 @@ def _stages(operation: Operation) -> list[tuple[str, tuple[int, int, float]]]:
 
 def read_rules(request: pb.ImportProductsRequest) -> ImportRules:
     """Raises InvalidArgument for values out of range."""
+    model = request.embeddings_model
     return ImportRules(
         prune=request.prune,
         max_removals=request.max_removals if request.HasField("max_removals") else MAX_REMOVALS,
@@ -105,6 +106,8 @@ def read_rules(request: pb.ImportProductsRequest) -> ImportRules:
         validate_only=request.validate_only,
         max_errors=request.max_errors if request.HasField("max_errors") else None,
         fold_duplicates=request.fold_duplicates,
+        by_reference=request.by_reference,
+        embeddings_model=names.parse(model, "models/*", "embeddings_model")[0] if model else "",
     )
 
 

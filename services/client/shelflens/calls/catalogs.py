@@ -4,18 +4,33 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from shelflens import convert, values
 from shelflens.calls.call import Call, Pages, new_request_id
-from shelflens.names import catalog_id, catalog_name
+from shelflens.names import catalog_id, catalog_name, model_name
 from shelflens.v1 import catalogs_pb2
 
 
 def create_catalog(
-    catalog: str, *, display_name: str = "", model: str = ""
+    catalog: str,
+    *,
+    display_name: str = "",
+    model: str = "",
+    embedding_dimension: int = 0,
+    embedding_distance: str = "cosine",
 ) -> Call[values.Catalog]:
-    """Creates a catalogue. `catalog` is its id; `model` defaults to the built-in one."""
+    """Creates a catalogue. `catalog` is its id; `model` defaults to the built-in one.
+
+    With `embedding_dimension`, `model` is the name of one that runs elsewhere: imports bring its
+    embeddings.
+    """
+    external = None
+    if embedding_dimension:
+        external = catalogs_pb2.ExternalModel(
+            model=model_name(model), dimension=embedding_dimension, distance=embedding_distance
+        )
     request = catalogs_pb2.CreateCatalogRequest(
         catalog_id=catalog_id(catalog),
-        catalog=catalogs_pb2.Catalog(display_name=display_name, model=model),
+        catalog=catalogs_pb2.Catalog(display_name=display_name, model="" if external else model),
         request_id=new_request_id(),
+        external_model=external,
     )
     return Call("catalogs", "CreateCatalog", request, convert.catalog)
 

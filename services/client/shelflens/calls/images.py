@@ -8,7 +8,7 @@ from shelflens import convert, values
 from shelflens.calls.call import PIECE, Call, Pages, new_request_id
 from shelflens.images import read_upload
 from shelflens.importing.options import Rules
-from shelflens.names import catalog_name, image_name, product_name
+from shelflens.names import catalog_name, image_name, model_name, product_name
 from shelflens.v1 import catalogs_pb2
 
 Photo = bytes | str | Path
@@ -103,6 +103,8 @@ def import_manifest(
         max_errors=rules.max_errors,
         fold_duplicates=rules.fold_duplicates,
         row_count=row_count,
+        by_reference=rules.by_reference,
+        embeddings_model=model_name(rules.embeddings_model) if rules.embeddings_model else "",
     )
     return Call("catalogs", "ImportProducts", request, convert.operation)
 

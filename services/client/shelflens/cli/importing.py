@@ -80,6 +80,38 @@ def import_command(
             "--fold-duplicates", help="Keep near-duplicates within a product out of search."
         ),
     ] = False,
+    embeddings_model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The rows bring embeddings that this model made elsewhere, in a column "
+            "`embedding` or with --embeddings.",
+            show_default=False,
+        ),
+    ] = None,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Embeddings as .npy: its row i belongs to row i of the manifest.",
+            show_default=False,
+        ),
+    ] = None,
+    embeddings_distance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DISTANCE",
+            help="How they are compared: cosine (unless given), euclidean, manhattan.",
+            show_default=False,
+        ),
+    ] = None,
+    by_reference: Annotated[
+        bool,
+        typer.Option(
+            "--by-reference",
+            help="Do not copy images of objects (object:incoming/...): they must stay as they are.",
+        ),
+    ] = False,
     wait: Annotated[bool, typer.Option(help="Wait until the import is done.")] = True,
     fail_on_rejected: Annotated[
         bool, typer.Option("--fail-on-rejected", help="Exit 4 when rows were rejected.")
@@ -103,6 +135,10 @@ def import_command(
             validate_only=dry_run,
             max_errors=max_errors,
             fold_duplicates=fold_duplicates,
+            embeddings_model=embeddings_model,
+            embeddings=embeddings,
+            embeddings_distance=embeddings_distance,
+            by_reference=by_reference,
             wait=wait,
             on_progress=bars.show,
             on_note=bars.note,

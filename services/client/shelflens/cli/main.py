@@ -8,6 +8,7 @@ import typer
 
 from shelflens.cli import (
     catalogs,
+    dead_letters,
     erasing,
     exporting,
     images,
@@ -63,6 +64,7 @@ app.add_typer(catalogs.app, name="catalogs")
 app.add_typer(products.app, name="products")
 app.add_typer(images.app, name="images")
 app.add_typer(operations.app, name="operations")
+app.add_typer(dead_letters.app, name="deadletters")
 app.add_typer(presets.app, name="presets")
 
 
@@ -74,6 +76,8 @@ def exit_code(error: ShelflensError) -> int:
         case Unavailable():
             return EXIT_UNAVAILABLE
         case InvalidArgument(reason="INVALID_NAME" | "INVALID_MAPPING" | "QUERY_MISSING"):
+            return EXIT_USAGE
+        case InvalidArgument(reason="LETTERS_MISSING"):
             return EXIT_USAGE
         case InvalidArgument(
             reason="INVALID_PRESET" | "PRESET_UNKNOWN" | "SPLIT_UNKNOWN" | "SPLIT_MISSING"

@@ -62,7 +62,7 @@ def _row(product: Product, images: list[Image]) -> dict[str, Any]:
         "price": product.price,
         "stock": product.stock,
         "attributes": dict(product.attributes),
-        "image": [each.source for each in images if each.source],
+        "image": [each.source for each in images if each.source and not each.embedding_only],
         "product_name": product.name,
         "image_names": [each.name for each in images],
         "image_sha256s": [each.sha256 for each in images],

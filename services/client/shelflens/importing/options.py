@@ -22,6 +22,10 @@ class ImportOptions(TypedDict, total=False):
     `validate_only`: changes nothing and says what would change.
     `max_errors`: the import fails once more rows than this are rejected.
     `fold_duplicates`: keeps near-duplicates within a product out of search.
+    `embeddings_model`: the rows bring embeddings that this model made elsewhere; a catalogue that
+    is made has no other. `embeddings`: a .npy file whose row i belongs to row i of the manifest,
+    else a column `embedding`. `embeddings_distance`: cosine, euclidean or manhattan.
+    `by_reference`: images in objects (`object:...`) are not copied and must stay as they are.
     """
 
     mapping: Mapping[str, str] | Sequence[str]
@@ -35,6 +39,10 @@ class ImportOptions(TypedDict, total=False):
     validate_only: bool
     max_errors: int | None
     fold_duplicates: bool
+    embeddings_model: str | None
+    embeddings: str | Path | None
+    embeddings_distance: str | None
+    by_reference: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,8 @@ class Rules:
     validate_only: bool = False
     max_errors: int | None = None
     fold_duplicates: bool = False
+    embeddings_model: str = ""
+    by_reference: bool = False
 
     @classmethod
     def of(cls, options: ImportOptions) -> Self:
@@ -56,6 +66,8 @@ class Rules:
             validate_only=options.get("validate_only", False),
             max_errors=options.get("max_errors"),
             fold_duplicates=options.get("fold_duplicates", False),
+            embeddings_model=options.get("embeddings_model") or "",
+            by_reference=options.get("by_reference", False),
         )
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ MAX_URL = 2_000  # characters
 MAX_KEY = 512
 _OBJECT = "object:"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_STORED = re.compile(r"catalogs/[a-z0-9-]{1,63}/products/[a-z0-9-]{1,63}/images/([0-9a-f]{64})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # The server's own rule for keys of objects: segments of these characters, none `.` or `..`.
 _SEGMENT = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]{1,255}"
@@ -17,7 +18,8 @@ _KEY = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
 
 
 def remote_entry(reference: str) -> ImageEntry | None:
-    """The entry of an address (`https://...`) or an object (`object:KEY`); None for a path.
+    """The entry of an address (`https://...`), an object (`object:KEY`) or a stored image, by its
+    name; None for a path.
 
     Raises ImageProblem (IMAGE_URL_INVALID, OBJECT_KEY_INVALID).
     """
@@ -29,6 +31,8 @@ def remote_entry(reference: str) -> ImageEntry | None:
                 f"a key has at most {MAX_KEY} characters: letters, digits, . _ - parted by /",
             )
         return {"source": reference, "object": key}
+    if stored := _STORED.fullmatch(reference):
+        return {"source": reference, "sha256": stored[1]}
     if not _SCHEME.match(reference):
         return None
     _check_url(reference)

@@ -3,15 +3,16 @@
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Unpack
 
 from shelflens.calls import images as calls
 from shelflens.calls.call import PIECE
-from shelflens.errors import AlreadyExists, Cancelled, NotFound
+from shelflens.errors import AlreadyExists, Cancelled, InvalidArgument, NotFound
 from shelflens.importing.batches import Finished, cut
 from shelflens.importing.contents import ContentUploader, persist
+from shelflens.importing.embeddings import BroughtEmbeddings, other_columns
 from shelflens.importing.in_order import in_order
 from shelflens.importing.options import ImportOptions, Rules
 from shelflens.importing.progress import OnNote, OnProgress, Progress
@@ -20,7 +21,7 @@ from shelflens.importing.uploads import BatchUploader
 from shelflens.manifests import ColumnMap, Rows, open_manifest
 from shelflens.names import catalog_name
 from shelflens.v1.catalogs_pb2 import UploadManifestRequest
-from shelflens.values import Operation
+from shelflens.values import Catalog, Operation
 
 if TYPE_CHECKING:
     from shelflens.client import Client
@@ -54,7 +55,9 @@ class Import:
         self._on_progress = on_progress
         self._on_note = on_note
         self._stop = threading.Event()
-        columns = ColumnMap.parse(options.get("mapping", ()))
+        self._embeddings = BroughtEmbeddings.of(options)
+        column = self._embeddings is not None and self._embeddings.file is None
+        columns = ColumnMap.parse(other_columns(options.get("mapping", ())))
 
         def open_rows(path: Path) -> Rows:
             return open_manifest(
@@ -63,6 +66,8 @@ class Import:
                 separator=options.get("separator", "|"),
                 preset=options.get("preset"),
                 split=options.get("split"),
+                has_embeddings=column,
+                embedding=self._embeddings.column if self._embeddings else None,
             )
 
         self._source = open_source(
@@ -81,10 +86,14 @@ class Import:
 
     def upload_and_start(self) -> Operation:
         """Raises InvalidManifest and whatever the calls raise. Bad rows raise nothing."""
-        with closing(self._source):
+        with ExitStack() as opened:
+            opened.callback(self._source.close)
+            if self._embeddings is not None:
+                opened.callback(self._embeddings.close)
             self._source.prepare()
             if not self._source.is_sent_ahead:
                 self._say(self._source.notes())
+            self._check_embeddings()
             self._make_catalog()
             with tempfile.TemporaryFile(prefix="shelflens-manifest-") as lines:
                 self._send_ahead()
@@ -108,7 +117,9 @@ class Import:
 
     def _make_catalog(self) -> None:
         try:
-            self._client.get_catalog(self._catalog)
+            found = self._client.get_catalog(self._catalog)
+            if self._embeddings is not None:
+                self._embeddings.check_catalog(found)
         except NotFound:
             if self._rules.validate_only:
                 raise NotFound(
@@ -117,10 +128,31 @@ class Import:
                     reason="CATALOG_NOT_FOUND",
                 ) from None
             try:
-                made = self._client.create_catalog(self._catalog)
+                made = self._create_catalog()
             except AlreadyExists:  # someone else was quicker
                 return
             self._on_note(f"made {made.name}")
+
+    def _create_catalog(self) -> Catalog:
+        brought = self._embeddings
+        if brought is None:
+            return self._client.create_catalog(self._catalog)
+        return self._client.create_catalog(
+            self._catalog,
+            model=brought.model,
+            embedding_dimension=brought.dimension,
+            embedding_distance=brought.distance,
+        )
+
+    def _check_embeddings(self) -> None:
+        if self._embeddings is None:
+            return
+        if self._source.is_sent_ahead:
+            raise InvalidArgument(
+                "embeddings cannot be imported with a tar archive: unpack it, or make it a zip",
+                reason="INVALID_OPTION",
+            )
+        self._embeddings.check(self._source.rows)
 
     def _send_ahead(self) -> None:
         if not self._source.is_sent_ahead:
@@ -145,7 +177,8 @@ class Import:
             self._stop,
             validate_only=self._rules.validate_only,
         )
-        batches = cut(rows, rows.position)
+        attached = self._embeddings.attached(rows) if self._embeddings else rows
+        batches = cut(attached, rows.position)
         finished = in_order(upload, batches, threads=_THREADS, ahead=_AHEAD, stop=self._stop)
         before = _AHEAD_SHARE if self._source.is_sent_ahead else 0.0
         with closing(finished):

@@ -14,6 +14,7 @@ from shelflens.manifests.preset_rows import PresetMaker
 from shelflens.manifests.reading import ManifestRows, PlainMaker
 from shelflens.manifests.records import Records
 from shelflens.manifests.rows import Rows
+from shelflens.manifests.vectors import embedding_column
 from shelflens.manifests.xml_items import XmlRecords
 
 _BY_EXTENSION = {
@@ -38,26 +39,44 @@ def open_manifest(
     separator: str = "|",
     preset: str | Path | None = None,
     split: str | None = None,
+    has_embeddings: bool = False,
+    embedding: str | None = None,
 ) -> Rows:
     """The rows of a manifest file or of a directory.
 
     `separator` parts several images, labels or categories in one cell. `preset` is the name of a
     built-in preset, a YAML file, or "none"; without it a preset is used where the source looks
-    like one, and a note says so. `split` is the part of a data set to read.
+    like one, and a note says so. `split` is the part of a data set to read. With `has_embeddings`
+    every row has one in the column `embedding`, or in the one that has such a name.
 
     Raises InvalidManifest for what cannot be read at all (MANIFEST_NOT_FOUND, MANIFEST_UNREADABLE
     and more) and InvalidArgument for presets and splits that do not exist or do not fit.
     """
     columns = columns or ColumnMap()
     if source.is_dir():
+        if has_embeddings:
+            raise _no_column(f"{source} is a directory")
         return _open_directory(source, columns, separator, preset, split)
     records = open_records(source)
     choice = choosing.choose_for_file(preset, records.columns)
     part = choosing.part_of_file(choice.preset, source, split)
     if choice.preset is None:
-        return ManifestRows(records, PlainMaker(columns.bind(records.columns), separator))
+        if not has_embeddings:
+            return ManifestRows(records, PlainMaker(columns.bind(records.columns), separator))
+        vectors = embedding_column(records.columns, embedding)
+        bound_columns = columns.bind([each for each in records.columns if each != vectors])
+        return ManifestRows(records, PlainMaker(bound_columns, separator, vectors))
+    if has_embeddings:
+        raise _no_column(f"preset {choice.preset.name} has none (--preset none turns it off)")
     bound = bind(choice.preset, part, records.columns, records.open_ended, columns)
     return ManifestRows(records, PresetMaker(bound, separator), notes=choice.notes)
+
+
+def _no_column(why: str) -> InvalidManifest:
+    return InvalidManifest(
+        f"there is no column of embeddings: {why}; give a file of them with --embeddings",
+        reason="COLUMN_MISSING",
+    )
 
 
 def _open_directory(

@@ -1,13 +1,15 @@
 """From the records of a source to rows: what is common to plain manifests and presets."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from shelflens.manifests.columns import Binding
-from shelflens.manifests.fields import make_row, problem_row
+from shelflens.manifests.fields import BadCell, make_row, problem_row, shown
 from shelflens.manifests.records import Records
 from shelflens.manifests.rows import Problem, SourceRow
+from shelflens.manifests.vectors import vector_of
 
 _CUT_OFF = (
     "the source seems to end in the middle: its last line, quote or element is not complete; "
@@ -36,10 +38,13 @@ class RowMaker(Protocol):
 class PlainMaker:
     """Rows from columns with the fields' own names, and from those that the user mapped."""
 
-    def __init__(self, binding: Binding, separator: str) -> None:
+    def __init__(self, binding: Binding, separator: str, embedding: str | None = None) -> None:
+        """`embedding` is the column of embeddings, where they are wanted."""
         self._binding = binding
         self._separator = separator
-        self.used = tuple(name for names in binding.columns.values() for name in names)
+        self._embedding = embedding
+        used = [name for names in binding.columns.values() for name in names]
+        self.used = tuple(used if embedding is None else (*used, embedding))
         self.notes: Sequence[str] = binding.describe()
 
     def rows(self, records: Records) -> Iterator[SourceRow]:
@@ -47,7 +52,17 @@ class PlainMaker:
             if isinstance(record, Problem):
                 yield problem_row(number, record, self._binding)
             else:
-                yield make_row(number, record, self._binding, self._separator)
+                row = make_row(number, record, self._binding, self._separator)
+                yield row if self._embedding is None else self._with_vector(row, record)
+
+    def _with_vector(self, row: SourceRow, record: Mapping[str, object]) -> SourceRow:
+        column = self._embedding or ""
+        try:
+            return replace(row, embedding=vector_of(record.get(column)))
+        except BadCell as bad:
+            return problem_row(
+                row.row, Problem(bad.reason, shown(column), bad.value, record), self._binding
+            )
 
     def closing_notes(self) -> Sequence[str]:
         return ()

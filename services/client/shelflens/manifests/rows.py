@@ -34,18 +34,21 @@ class SourceRow:
     `fields` has the fields that the manifest has a column for: texts for sku, title, description,
     parent, price and stock, lists of texts for categories and labels, a dict of texts for
     attributes. `images` are references, or None where the manifest has no image column. A row
-    with a `problem` could not be read; its fields are incomplete.
+    with a `problem` could not be read; its fields are incomplete. `embedding` is float32,
+    little-endian, where the row brings one.
     """
 
     row: int
     fields: dict[str, object] = dataclasses.field(default_factory=dict)
     images: list[str] | None = None
     problem: Problem | None = None
+    embedding: bytes | None = None
 
     def text_length(self) -> int:
         """About how many characters it holds."""
         texts = (*self.fields.values(), *(self.images or ()))
-        return sum(len(each) if isinstance(each, str) else len(str(each)) for each in texts)
+        length = sum(len(each) if isinstance(each, str) else len(str(each)) for each in texts)
+        return length + len(self.embedding or b"") * 4 // 3
 
 
 class Rows(Protocol):

@@ -1,5 +1,6 @@
 """The manifest as it travels to the server: JSON Lines, described in docs/manifest.md."""
 
+import base64
 import json
 from collections.abc import Sequence
 from typing import Any, TypedDict
@@ -23,6 +24,8 @@ def encode(row: SourceRow, images: Sequence[ImageEntry]) -> bytes:
     line: dict[str, Any] = {"row": row.row, "fields": row.fields}
     if row.images is not None:
         line["images"] = images
+    if row.embedding is not None:
+        line["embedding"] = base64.b64encode(row.embedding).decode()
     if row.problem is not None:
         problem = row.problem
         line["problem"] = {
