@@ -4,10 +4,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-PROTOS := shelflens/v1/catalogs.proto shelflens/v1/search.proto
+PROTOS := shelflens/v1/catalogs.proto shelflens/v1/dead_letters.proto shelflens/v1/search.proto
 STUBS ?= services/client
 
-.PHONY: help install demo test lint types bench bench-long protos lock clean
+.PHONY: help install demo test test-servers lint types bench bench-long chaos protos lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,8 +26,11 @@ $(INSTALLED): requirements.lock pyproject.toml services/client/pyproject.toml
 demo: install  ## render a small catalogue, import it, search it with photos, print the results
 	$(BIN)/python -m services.demo.tour
 
-test: install lint types  ## everything that must hold: lint, types, import rules, all tests
-	$(BIN)/python -m pytest tests --ignore=tests/bench
+test: install lint types  ## lint, types, import rules and all tests that need no server
+	$(BIN)/python -m pytest tests --ignore=tests/bench -m "not servers"
+
+test-servers: install  ## the tests that need RabbitMQ, PostgreSQL and S3 servers, which they start
+	$(BIN)/python -m pytest tests --ignore=tests/bench -m servers
 
 lint: install
 	$(BIN)/ruff check -q .
@@ -42,6 +45,9 @@ bench: install  ## benchmarks under 5 minutes each; BENCH=name for one, DATA=fol
 
 bench-long: install  ## the benchmarks that take longer
 	$(BIN)/python -m tests.bench --long $(if $(DATA),--data $(DATA))
+
+chaos: install  ## break a cluster and check its promises; SEEDS=1-20, see docs/chaos.md
+	$(BIN)/python -m tests.chaos $(or $(SEEDS),1-3)
 
 protos: install  ## regenerate the gRPC stubs
 	$(BIN)/buf lint protos

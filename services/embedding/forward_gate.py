@@ -1,6 +1,7 @@
 """Decides which forward pass runs next: query photos first, one pass per lane at a time."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -22,14 +23,16 @@ class _Pass:
     forward: Forward
     pixels: Batch
     result: "Future[Embedded]" = field(default_factory=Future)
+    came: float = field(default_factory=time.monotonic)
 
 
 class ForwardGate:
     """Runs forwards of all loaded models on `lanes` threads (one per processor that computes).
 
     A bulk batch runs as it came. Queries that wait when a lane becomes free are put together into
-    one pass, so a lone query is never delayed and a crowd is batched. A query waits at most for
-    the bulk batch in hand. `prepare` runs once in every lane.
+    one pass of at most `query_batch`, so a lone query is never delayed and a crowd is batched. A
+    query waits at most for the bulk batch in hand, and, where a pass costs the same for many, for
+    `query_window` seconds for others to join it. `prepare` runs once in every lane.
     """
 
     def __init__(
@@ -37,9 +40,11 @@ class ForwardGate:
         lanes: int = 1,
         *,
         query_batch: int = 16,
+        query_window: float = 0.0,
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
         self._query_batch = query_batch
+        self._query_window = query_window
         self._prepare = prepare
         self._queries: deque[_Pass] = deque()
         self._bulk: deque[_Pass] = deque()
@@ -90,11 +95,19 @@ class ForwardGate:
         with self._changed:
             while not self._closed:
                 if self._queries:
-                    return self._take_queries()
-                if self._bulk:
+                    if (left := self._window_left()) <= 0:
+                        return self._take_queries()
+                    self._changed.wait(left)
+                elif self._bulk:
                     return [self._bulk.popleft()]
-                self._changed.wait()
+                else:
+                    self._changed.wait()
         return []
+
+    def _window_left(self) -> float:
+        if not self._query_window or len(self._queries) >= self._query_batch:
+            return 0.0
+        return self._queries[0].came + self._query_window - time.monotonic()
 
     def _take_queries(self) -> list[_Pass]:
         first = self._queries.popleft()

@@ -4,22 +4,31 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 
-from services.core.domain.errors import DataLoss, DeadlineExceeded, InvalidImage, NotFound
-from services.core.domain.keys import image_key
+from services.core.domain.errors import (
+    DataLoss,
+    DeadlineExceeded,
+    InvalidImage,
+    NotFound,
+    Unavailable,
+)
 from services.core.domain.near_duplicates import THUMBNAIL, fingerprint
 from services.core.messages import EmbedShard, ShardEmbedded
 from services.core.ports import ObjectStore, QueryEmbedding
 from services.core.shard_files import Embeddings, write_embeddings
+from services.core.stored_images import read_image
 from services.embedding.forward_gate import Embedded
 from services.embedding.model_host import HostedModel, ModelHost
 from services.imaging.decode_pool import DecodePool
 from services.imaging.headers import inspect
 from services.imaging.look_ahead import in_order
 from services.imaging.resizing import Pixels
+
+T = TypeVar("T")
 
 IMAGE_MISSING = "IMAGE_MISSING"
 DIGEST_MISMATCH = "DIGEST_MISMATCH"
@@ -113,7 +122,7 @@ class BulkEmbedder:
     def _begin(self, sha256: str, model: HostedModel) -> "Future[Pixels]":
         """Reads an image and hands it to the decoders, which hold readers back when they lag."""
         try:
-            data = self._objects.get(image_key(sha256))
+            data = read_image(self._objects, sha256)
         except NotFound as error:
             raise InvalidImage("the image is not stored", reason=IMAGE_MISSING) from error
         except DataLoss as error:
@@ -147,12 +156,49 @@ class QueryEmbedder:
                 decoding = self._pool.submit(photo, model.recipe, urgent=True)
                 pixels = await asyncio.wrap_future(decoding)
                 decoded = time.perf_counter()
-                embeddings, norms = await asyncio.wrap_future(model.embed_query(pixels))
+                embedded = await asyncio.wrap_future(model.embed_query(pixels))
         except TimeoutError as error:
-            raise DeadlineExceeded(f"the photo was not embedded in {timeout:.3g} s") from error
-        embedded = time.perf_counter()
-        timings = {"decode": 1e3 * (decoded - started), "embed": 1e3 * (embedded - decoded)}
-        return QueryEmbedding(embeddings[0], float(norms[0]), timings)
+            raise _late(timeout) from error
+        return _query_embedding(embedded, started, decoded)
+
+    def embed_here(self, photo: bytes, model_digest: str, timeout: float) -> QueryEmbedding:
+        """The same for a thread that waits. Threads that wait at the same time share passes.
+
+        Also raises Unavailable (STOPPING).
+        """
+        deadline = time.monotonic() + timeout
+        model = self._models.embedder(model_digest)
+        inspect(photo, self._pool.limits)
+        started = time.perf_counter()
+        try:
+            pixels = _awaited(self._pool.submit(photo, model.recipe, urgent=True), deadline)
+            decoded = time.perf_counter()
+            embedded = _awaited(model.embed_query(pixels), deadline)
+        except TimeoutError as error:
+            raise _late(timeout) from error
+        except CancelledError as error:
+            raise Unavailable("this embedding worker is stopping", reason="STOPPING") from error
+        return _query_embedding(embedded, started, decoded)
+
+
+def _awaited(future: "Future[T]", deadline: float) -> T:
+    """Its result; what has not begun by the deadline is dropped. Raises TimeoutError."""
+    try:
+        return future.result(max(0.0, deadline - time.monotonic()))
+    except TimeoutError:
+        future.cancel()
+        raise
+
+
+def _late(timeout: float) -> DeadlineExceeded:
+    return DeadlineExceeded(f"the photo was not embedded in {timeout:.3g} s")
+
+
+def _query_embedding(embedded: Embedded, started: float, decoded: float) -> QueryEmbedding:
+    (embedding,), (norm,) = embedded
+    now = time.perf_counter()
+    timings = {"decode": 1e3 * (decoded - started), "embed": 1e3 * (now - decoded)}
+    return QueryEmbedding(embedding, float(norm), timings)
 
 
 def _fingerprinted(decoded: Iterator[Pixels], prints: list[tuple[str, Pixels]]) -> Iterator[Pixels]:

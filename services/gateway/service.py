@@ -11,6 +11,7 @@ from services.core.ports import Clock, Embedder, ObjectStore, TaskQueue, VectorS
 from services.core.record_ports import RecordStore
 from services.gateway.handlers.catalogs import Catalogs
 from services.gateway.handlers.contents import Contents
+from services.gateway.handlers.dead_letters import DeadLetters
 from services.gateway.handlers.erasing import Erasing
 from services.gateway.handlers.exports import Exports
 from services.gateway.handlers.images import Images
@@ -22,10 +23,11 @@ from services.gateway.handlers.search import Search
 from services.gateway.handlers.threads import Threads
 from services.gateway.handlers.transactions import Transactions
 from services.gateway.servicers.catalog_servicer import CatalogServicer, UseCases
+from services.gateway.servicers.dead_letter_servicer import DeadLetterServicer
 from services.gateway.servicers.operations_servicer import OperationsServicer
 from services.gateway.servicers.search_servicer import SearchServicer
 from services.gateway.settings import GatewayLimits
-from shelflens.v1 import catalogs_pb2_grpc, search_pb2_grpc
+from shelflens.v1 import catalogs_pb2_grpc, dead_letters_pb2_grpc, search_pb2_grpc
 
 AddService = Callable[[grpc.aio.Server], None]
 
@@ -68,15 +70,19 @@ class Gateway:
         self._catalog_servicer = CatalogServicer(use_cases, limits)
         self._search_servicer = SearchServicer(search, limits)
         self._operations_servicer = OperationsServicer(self._operations, limits)
+        dead_letters = DeadLetters(transactions, ports.objects, ports.queue, objects)
+        self._dead_letter_servicer = DeadLetterServicer(dead_letters, limits)
 
     def services(self) -> Mapping[str, AddService]:
         """Full service names and what adds each to a server, as GrpcServer wants them."""
         add_catalogs = catalogs_pb2_grpc.add_CatalogServiceServicer_to_server
         add_search = search_pb2_grpc.add_SearchServiceServicer_to_server
+        add_dead_letters = dead_letters_pb2_grpc.add_DeadLetterServiceServicer_to_server
         add_operations = operations_pb2_grpc.add_OperationsServicer_to_server
         return {
             "shelflens.v1.CatalogService": partial(add_catalogs, self._catalog_servicer),
             "shelflens.v1.SearchService": partial(add_search, self._search_servicer),
+            "shelflens.v1.DeadLetterService": partial(add_dead_letters, self._dead_letter_servicer),
             "google.longrunning.Operations": partial(add_operations, self._operations_servicer),
         }
 

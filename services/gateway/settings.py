@@ -2,6 +2,16 @@
 
 from dataclasses import dataclass, field
 
+from pydantic import Field
+
+from services.core.runtime.service_settings import (
+    BrokerSettings,
+    ListenSettings,
+    ObjectSettings,
+    RecordSettings,
+    ServiceSettings,
+    VectorSettings,
+)
 from services.imaging.limits import ImageLimits
 
 MIB = 1 << 20
@@ -40,3 +50,22 @@ class GatewayLimits:
     object_threads: int = 8
     search_threads: int = 8
     manifest_threads: int = 8  # each is held for a whole upload, however slow its client
+
+
+class GatewaySettings(
+    ServiceSettings, ListenSettings, BrokerSettings, ObjectSettings, RecordSettings, VectorSettings
+):
+    """Of `python -m services.gateway`. Several may run."""
+
+    drain_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=600,
+        description="after SIGTERM, how long to go on serving while balancers notice",
+    )
+    max_connection_age: float = Field(
+        0.0,
+        ge=0,
+        description="seconds after which clients are made to connect anew, so that new gateways "
+        "get their share; 0: never",
+    )

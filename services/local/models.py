@@ -1,25 +1,18 @@
 """The models of the local profile: registered in the records, loaded when they are needed."""
 
 import json
-import os
 from pathlib import Path
 
-import torch
-
+from services.core.domain.external_model import is_external
 from services.core.domain.model_spec import ModelSpec
 from services.core.ports import Clock
 from services.core.record_ports import RecordStore
 from services.embedding.forward_gate import ForwardGate
 from services.embedding.model_host import ModelHost
+from services.embedding.models import default_model, make_gate
 from services.local.settings import LocalSettings
 from services.vision.embedder import ImageEmbedder
-from services.vision.models import builtin_model, describe_local, load_embedder
-
-
-def make_gate(settings: LocalSettings) -> ForwardGate:
-    """One lane a core, one thread a lane: passes side by side beat one pass on all cores."""
-    lanes = settings.threads or len(os.sched_getaffinity(0))
-    return ForwardGate(lanes, prepare=lambda: torch.set_num_threads(1))
+from services.vision.models import load_embedder
 
 
 def load_models(settings: LocalSettings, records: RecordStore, clock: Clock) -> "LoadedModels":
@@ -28,13 +21,12 @@ def load_models(settings: LocalSettings, records: RecordStore, clock: Clock) -> 
     Raises FailedPrecondition for a model whose weights are not here or whose precision this
     processor cannot run.
     """
-    spec, weights = _default(settings)
+    spec, weights = default_model(settings)
     with records.begin(write=True) as tx:
         tx.models.put("base", spec.digest, json.loads(spec.to_json()), clock.now())
         deployed = {tx.catalogs.deployment(c.id).model_digest for c in tx.catalogs.page("", 10_000)}
-        specs = [
-            ModelSpec.from_json(json.dumps(tx.models.spec(digest))) for digest in sorted(deployed)
-        ]
+        stored = [tx.models.spec(digest) for digest in sorted(deployed)]
+    specs = [ModelSpec.from_json(json.dumps(each)) for each in stored if not is_external(each)]
     loaded = LoadedModels(make_gate(settings), {spec.digest: weights})
     for each in (spec, *specs):
         loaded.host.load(each)
@@ -55,11 +47,3 @@ class LoadedModels:
 
     def _load(self, spec: ModelSpec) -> ImageEmbedder:
         return load_embedder(spec, self._weights.get(spec.digest))
-
-
-def _default(settings: LocalSettings) -> tuple[ModelSpec, Path | None]:
-    if not settings.backbone:
-        return builtin_model("base")[0], None
-    if settings.weights is None:
-        raise ValueError("settings checked that a backbone comes with weights")
-    return describe_local(settings.backbone, settings.weights), settings.weights

@@ -1,15 +1,12 @@
 """The queue workers of the local profile: one thread pool a service, one broker in the process."""
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import structlog
-
 from services.coordinator import tasks as coordinator_tasks
+from services.coordinator.clockwork import Clockwork
 from services.coordinator.handlers import Coordinator
 from services.core.adapters.celery_queue import CeleryQueue
-from services.core.domain.errors import ShelflensError
 from services.core.runtime.celery_app import make_app
 from services.core.runtime.worker import Handlers, RunningWorker, register, start_worker
 from services.embedding import tasks as embedding_tasks
@@ -19,7 +16,6 @@ from services.indexing.handlers import Indexer
 from services.ingestion import tasks as ingestion_tasks
 from services.ingestion.handlers import Ingestor
 
-_log = structlog.get_logger(__name__)
 _STOP_SECONDS = 20.0
 
 
@@ -54,33 +50,17 @@ class Workers:
             _Plan("embedding-single", embedding_tasks.SINGLE_QUEUES, embed),
             _Plan("indexing", indexing_tasks.QUEUES, indexing_tasks.handlers(indexer)),
         )
-        self._coordinator = coordinator
         self._running = [_start(broker, queue, plan) for plan in plans]
-        self._stopped = threading.Event()
-        self._clockwork = threading.Thread(
-            target=self._tick, args=(tick,), name="coordinator-tick", daemon=True
-        )
-        self._clockwork.start()
+        self._clockwork = Clockwork(coordinator, tick)
 
     def close(self) -> None:
         """Takes no more messages and waits for running tasks; what is left is in the records."""
-        self._stopped.set()
+        self._clockwork.stop()
         for worker in self._running:
             worker.begin_stop()
         for worker in self._running:
             worker.stop(_STOP_SECONDS)
-        self._clockwork.join(_STOP_SECONDS)
-
-    def _tick(self, seconds: float) -> None:
-        while True:
-            try:
-                self._coordinator.tick()
-            except ShelflensError as error:
-                _log.warning("coordinator.tick_failed", reason=error.reason, error=error.message)
-            except Exception:
-                _log.exception("coordinator.tick_failed")
-            if self._stopped.wait(seconds):
-                return
+        self._clockwork.close(_STOP_SECONDS)
 
 
 def _start(broker: str, queue: CeleryQueue, plan: _Plan) -> RunningWorker:

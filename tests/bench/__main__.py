@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.bench.cluster_search_overhead import cluster_search_overhead
 from tests.bench.figures import Figure, Outcome
 from tests.bench.freshness import freshness, search_under_import
 from tests.bench.grocery_recall import grocery_recall
@@ -15,6 +16,7 @@ from tests.bench.hostile_memory import hostile_memory
 from tests.bench.import_ratio import import_ratio
 from tests.bench.machine import describe_machine, load
 from tests.bench.manifest_memory import manifest_memory
+from tests.bench.micro_batching import micro_batching
 from tests.bench.repeated_imports import reimport, rows
 from tests.bench.report import Measured, record
 from tests.bench.search_at_100k import search_at_100k
@@ -34,6 +36,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "demo-time": demo_time,
     "grocery-recall": grocery_recall,
     "hostile-memory": hostile_memory,
+    "micro-batching": micro_batching,
+    "cluster-search-overhead": cluster_search_overhead,
 }
 # Over five minutes each.
 LONG_BENCHMARKS: dict[str, Benchmark] = {

@@ -8,8 +8,8 @@ from typing import Self
 from services.core.ports import Float32
 from services.embedding.handlers import QueryEmbedder
 from services.embedding.model_host import ModelHost
+from services.embedding.models import make_gate
 from services.imaging.decode_pool import DecodePool
-from services.local.models import make_gate
 from services.local.settings import LocalSettings
 from services.vision.models import builtin_model
 from shelflens import Client

@@ -20,6 +20,7 @@ PARENT = "catalogs/reflected"
 SERVICES = {
     "shelflens.v1.CatalogService",
     "shelflens.v1.SearchService",
+    "shelflens.v1.DeadLetterService",
     "google.longrunning.Operations",
 }
 
