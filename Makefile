@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 PROTOS := shelflens/v1/catalogs.proto shelflens/v1/dead_letters.proto shelflens/v1/search.proto
 STUBS ?= services/client
 
-.PHONY: help install demo test test-servers lint types bench bench-long chaos protos lock clean
+.PHONY: help install demo cluster test test-servers chaos lint types bench bench-long chaos protos lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ $(INSTALLED): requirements.lock pyproject.toml services/client/pyproject.toml
 
 demo: install  ## render a small catalogue, import it, search it with photos, print the results
 	$(BIN)/python -m services.demo.tour
+
+cluster: install  ## run every service and its servers on this machine until Ctrl-C, to try them
+	$(BIN)/python -m tests.servers
 
 test: install lint types  ## lint, types, import rules and all tests that need no server
 	$(BIN)/python -m pytest tests --ignore=tests/bench -m "not servers"

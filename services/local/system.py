@@ -9,7 +9,7 @@ from services.coordinator.handlers import Coordinator
 from services.coordinator.settings import CoordinatorLimits
 from services.core.adapters.celery_queue import CeleryQueue
 from services.core.adapters.file_objects import FileObjects
-from services.core.adapters.qdrant_vectors import CollectionOptions, QdrantVectors
+from services.core.adapters.qdrant_vectors import QdrantVectors
 from services.core.adapters.sql_records import open_sqlite
 from services.core.adapters.system_clock import SystemClock
 from services.core.runtime.celery_app import make_app
@@ -48,8 +48,7 @@ class LocalSystem:
             opened.callback(models.close)
             server = starting.result()
             opened.callback(server.close)
-            options = CollectionOptions(datatype="float16")
-            vectors = QdrantVectors("127.0.0.1", server.port, options=options)
+            vectors = QdrantVectors("127.0.0.1", server.port)
             opened.callback(vectors.close)
 
             broker = f"memory://{uuid.uuid4().hex}/"

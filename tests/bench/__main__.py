@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.bench.cluster_import_ratio import cluster_import_ratio
 from tests.bench.cluster_search_overhead import cluster_search_overhead
 from tests.bench.figures import Figure, Outcome
 from tests.bench.freshness import freshness, search_under_import
@@ -22,6 +23,7 @@ from tests.bench.report import Measured, record
 from tests.bench.search_at_100k import search_at_100k
 from tests.bench.search_overhead import search_overhead
 from tests.bench.serve_ready import demo_time, serve_ready
+from tests.bench.worker_memory import worker_memory
 
 Benchmark = Callable[[Path | None], Iterator[Outcome]]
 
@@ -38,6 +40,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "hostile-memory": hostile_memory,
     "micro-batching": micro_batching,
     "cluster-search-overhead": cluster_search_overhead,
+    "cluster-import-ratio": cluster_import_ratio,
+    "worker-memory": worker_memory,
 }
 # Over five minutes each.
 LONG_BENCHMARKS: dict[str, Benchmark] = {

@@ -19,9 +19,9 @@ from tests.bench.servers import CATALOG, fresh_server, warm_up
 
 _IMAGES = 2_000
 _ROUNDS = 3
-_TRIED = 400
+TRIED = 400
 # The bare loop takes the best of these: neighbours of what was best on two cores.
-_SETTINGS = (Setting(2, 2, 8), Setting(1, 2, 8), Setting(2, 2, 16), Setting(2, 1, 8))
+SETTINGS = (Setting(2, 2, 8), Setting(1, 2, 8), Setting(2, 2, 16), Setting(2, 1, 8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def import_ratio(data: Path | None) -> Iterator[Outcome]:
     catalog = choose_catalog(data)
     files = catalog.product_images(_IMAGES)
     bare = BareLoop()
-    tried = {each: bare.images_per_second(files[:_TRIED], each) for each in _SETTINGS}
+    tried = {each: bare.images_per_second(files[:TRIED], each) for each in SETTINGS}
     setting = max(tried, key=lambda each: tried[each])
     imports, rates, spent = [], [], []
     for _ in range(_ROUNDS):

@@ -81,6 +81,16 @@ class Cluster:
     def client(self) -> Client:
         return Client(self.target)
 
+    def pids(self) -> dict[str, int]:
+        """Process ids of everything that runs, by name."""
+        servers = {
+            "broker": self.broker.pid,
+            "records": self.records.pid,
+            "objects": self.objects.pid,
+            "vectors": self.vectors.pid,
+        }
+        return servers | {name: each.pid for name, each in self.services.items() if each.alive}
+
     def start(self) -> None:
         """Returns when every service is ready."""
         for server in (self.broker, self.records, self.objects, self.vectors):

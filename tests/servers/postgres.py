@@ -64,6 +64,12 @@ class Postgres:
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://{_ACCOUNT}@127.0.0.1:{self.port}/{database}"
 
+    @property
+    def pid(self) -> int:
+        """Of the process whose children are all the others."""
+        assert self.process is not None
+        return self.process.pid
+
     def start(self) -> None:
         """Returns when it answers queries."""
         data = self.folder / "data"

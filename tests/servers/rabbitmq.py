@@ -44,6 +44,12 @@ class RabbitMq:
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
+    @property
+    def pid(self) -> int:
+        """Of the process whose children are all the others."""
+        assert self.process is not None
+        return self.process.pid
+
     def start(self) -> None:
         """Returns when it takes connections."""
         for name in ("home", "mnesia", "log"):

@@ -86,6 +86,7 @@ class _Process:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
+                start_new_session=True,
             )
         wait_for_port(self.port, self._process, log, _READY_SECONDS)
 

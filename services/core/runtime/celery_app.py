@@ -17,7 +17,7 @@ _AMQP_TRANSPORTS = {
     "amqp": "services.core.runtime.amqp_broker:Transport",
     "amqps": "services.core.runtime.amqp_broker:SecureTransport",
 }
-_HEARTBEAT = 30  # seconds; a broker that is silent for twice as long is gone
+_HEARTBEAT = 10  # seconds; a broker, or a worker, that is silent for twice as long is gone
 _SETTINGS: dict[str, Any] = {
     # A message stays with the broker until its task ends; an exception dead-letters it.
     "task_acks_late": True,

@@ -128,9 +128,9 @@ class VectorSettings(Settings):
         description="with quantization, how many times the wanted hits are scored exactly",
     )
     qdrant_datatype: Literal["float32", "float16"] = Field(
-        "float16",
-        description="of new collections with cosine distance: numbers of the vectors; float16 is "
-        "half the memory and a faster scan, and changes no score by more than 0.0001",
+        "float32",
+        description="of new collections: numbers of the vectors; float16, for cosine only, is half "
+        "the memory and a faster scan, and moves scores by up to 0.0002",
     )
     qdrant_vectors_on_disk: bool | None = Field(
         None, description="of new collections: vectors in mapped files instead of memory"
