@@ -15,6 +15,7 @@ from tests.bench.freshness import freshness, search_under_import
 from tests.bench.grocery_recall import grocery_recall
 from tests.bench.hostile_memory import hostile_memory
 from tests.bench.import_ratio import import_ratio
+from tests.bench.killed_cluster import killed_cluster
 from tests.bench.machine import describe_machine, load
 from tests.bench.manifest_memory import manifest_memory
 from tests.bench.micro_batching import micro_batching
@@ -47,6 +48,7 @@ BENCHMARKS: dict[str, Benchmark] = {
 LONG_BENCHMARKS: dict[str, Benchmark] = {
     "search-overhead-100k": search_at_100k,
     "manifest-memory": manifest_memory,
+    "killed-cluster": killed_cluster,
 }
 
 
