@@ -19,6 +19,7 @@ from services.core.dead_letter_reading import DeadMessage
 from services.core.domain import keys
 from services.core.domain.errors import Unavailable
 from services.core.messages import OperationAccepted
+from services.core.runtime.topology import DELIVERY_LIMIT
 from services.gateway.handlers.dead_letters import DeadLetters
 from services.gateway.handlers.threads import Threads
 from services.gateway.handlers.transactions import Transactions
@@ -56,7 +57,7 @@ def test_a_rejected_message_is_recorded_whole_with_its_reason(world: DeadWorld) 
 
 def test_a_message_that_workers_die_of_fails_its_shard(world: DeadWorld) -> None:
     world.publish("embed.bulk", body_of(SHARD), **task(SHARD))
-    world.reject("embed.bulk", times=6, requeue=True)
+    world.reject("embed.bulk", times=DELIVERY_LIMIT + 1, requeue=True)
     with world.recording():
         (letter,) = world.recorded(1)
     assert letter.reason == "DELIVERY_LIMIT"

@@ -30,7 +30,8 @@ class PostgresLimits:
     `pool_size` connections are kept, up to `pool_overflow` more are opened under load; a caller
     waits `pool_timeout` for one. A write waits `lock_timeout` for the writes of others, and a
     transaction that does nothing for `idle_timeout` is ended: it would keep the others waiting.
-    A connection whose other end is gone is noticed within about `silence`.
+    A connection whose other end is gone is noticed within about `silence`, by us and by the server,
+    where a writer that is gone would keep all others waiting.
     """
 
     pool_size: int = 8
@@ -40,7 +41,7 @@ class PostgresLimits:
     statement_timeout: float = 120.0
     lock_timeout: float = 30.0
     idle_timeout: float = 60.0
-    silence: int = 30
+    silence: int = 15
 
 
 class PostgresRecords(SqlRecords):
@@ -100,14 +101,19 @@ def _with_driver(url: str) -> sa.URL:
 
 
 def _connect_args(limits: PostgresLimits, application: str) -> dict[str, object]:
+    quiet = max(1, limits.silence // 3)
     settings = {
         "statement_timeout": round(limits.statement_timeout * 1000),
         "lock_timeout": round(limits.lock_timeout * 1000),
         "idle_in_transaction_session_timeout": round(limits.idle_timeout * 1000),
         # A plan made for an empty table and kept is many times slower once an import fills it.
         "plan_cache_mode": "force_custom_plan",
+        # How the server looks at us; below is how we look at it.
+        "tcp_keepalives_idle": quiet,
+        "tcp_keepalives_interval": quiet,
+        "tcp_keepalives_count": 2,
+        "tcp_user_timeout": limits.silence * 1000,
     }
-    quiet = max(1, limits.silence // 3)
     return {
         "application_name": application,
         "connect_timeout": limits.connect_timeout,
