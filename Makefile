@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 PROTOS := shelflens/v1/catalogs.proto shelflens/v1/dead_letters.proto shelflens/v1/search.proto
 STUBS ?= services/client
 
-.PHONY: help install demo cluster test test-servers chaos lint types bench bench-long chaos protos lock clean
+.PHONY: help install demo cluster test test-servers lint types bench bench-long chaos protos lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

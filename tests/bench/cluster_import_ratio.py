@@ -5,16 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.bare_loop import BareLoop
 from tests.bench.catalogues import BenchCatalog, choose_catalog
 from tests.bench.clusters import fresh_cluster, import_head, processor_seconds, warm_up
 from tests.bench.figures import Figure, Outcome, at_least
-from tests.bench.import_costs import UploadClock, own_processor_seconds
-from tests.bench.import_ratio import SETTINGS, TRIED
+from tests.bench.import_costs import UploadClock
+from tests.bench.import_ratio import in_turns
 from tests.bench.quantiles import median
-
-_IMAGES = 2_000
-_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,24 +22,12 @@ class _Imported:
 
 def cluster_import_ratio(data: Path | None) -> Iterator[Outcome]:
     """One embedding worker, and every server on the processors of this machine."""
-    catalog = choose_catalog(data)
-    files = catalog.product_images(_IMAGES)
-    bare = BareLoop()
-    tried = {each: bare.images_per_second(files[:TRIED], each) for each in SETTINGS}
-    setting = max(tried, key=lambda each: tried[each])
-    imports, rates, spent = [], [], []
-    for _ in range(_ROUNDS):
-        imports.append(_import(catalog, len(files)))
-        before = own_processor_seconds()
-        rates.append(bare.images_per_second(files, setting))
-        spent.append(own_processor_seconds() - before)
-    best = median(rates)
+    imports, bare = in_turns(choose_catalog(data), _import)
     ours = sorted(imports, key=lambda each: each.images_per_second)[len(imports) // 2]
-    ratio = ours.images_per_second / best
+    ratio = ours.images_per_second / median(bare.rates)
     yield Figure("cluster import over bare loop", ratio, "", at_least(0.60))
     yield Figure("cluster import", ours.images_per_second, "images/s")
-    yield Figure(f"bare loop, {setting}", best, "images/s")
-    yield Figure("bare loop: processor time", median(spent), "s")
+    yield from bare.figures()
     yield Figure("cluster import: hash and upload", ours.upload, "s")
     for part, seconds in sorted(ours.processor.items(), key=lambda each: -each[1]):
         yield Figure(f"cluster import: processor time of {part}", seconds, "s")

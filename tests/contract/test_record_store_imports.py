@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from services.core.domain.catalog import ImageState, ProductFields
+from services.core.domain.operations import OperationKind
 from services.core.record_ports import MergeOutcome
 from tests.contract import record_stores
 from tests.contract.record_stores import Shop, hashes, row, sha
@@ -166,6 +167,25 @@ def test_fields_changed_after_the_import_was_accepted_stay_and_its_images_are_ad
     assert outcome.disagreements == ()
 
 
+def test_a_product_that_two_imports_made_and_no_image_kept_is_forgotten(shop: Shop) -> None:
+    first, second = _running_import(shop), _running_import(shop)
+    shop.merge(first, row("A", "broken-1", title="one"), row("B", "broken-1"))
+    shop.merge(second, row("A", "broken-2", title="two"), row("B", "good"))
+    shop.refuse(**{each: "IMAGE_TRUNCATED" for each in ("broken-1", "broken-2")})
+    assert shop.discard(first) == 0
+    assert shop.discard(second) == 1
+    assert set(shop.products()) == {"B"}
+
+
+def test_a_product_that_stayed_empty_is_not_forgotten_by_a_later_import(shop: Shop) -> None:
+    made = shop.create("A", title="made by hand")
+    later = _running_import(shop)
+    shop.merge(later, row("A", "broken", title="one"))
+    shop.refuse(broken="IMAGE_TRUNCATED")
+    assert shop.discard(later) == 0
+    assert made.id in shop.products()
+
+
 def test_rows_of_a_product_deleted_after_the_import_was_accepted_are_superseded(
     shop: Shop,
 ) -> None:
@@ -224,3 +244,11 @@ def test_a_shard_of_many_rows_is_merged_at_once(shop: Shop) -> None:
     with shop.records.begin() as tx:
         assert tx.catalogs.get("shop").product_count == 1_500
         assert tx.products.get("shop", "p1499").image_count == 4
+
+
+def _running_import(shop: Shop) -> int:
+    """The revision of an import that has been accepted and has not ended."""
+    revision = shop.revision()
+    with shop.records.begin(write=True) as tx:
+        tx.operations.create(OperationKind.IMPORT, shop.id, revision, {}, record_stores.NOW)
+    return revision

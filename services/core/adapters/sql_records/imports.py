@@ -8,12 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from services.core.adapters.sql_records import tables
-from services.core.adapters.sql_records.merging import ShardMerge
+from services.core.adapters.sql_records.merging import ShardMerge, is_tentative
 from services.core.adapters.sql_records.products import field_values, to_product
 from services.core.adapters.sql_records.statements import among, upsert
 from services.core.adapters.sql_records.stored import load_images, load_products, write_images
 from services.core.domain import names
 from services.core.domain.catalog import HIDDEN, ImageState
+from services.core.domain.operations import OperationKind, OperationState
 from services.core.record_ports import ImportRecords, MergeOutcome, PlanEntry
 from services.core.shard_files import AcceptedRow
 
@@ -24,8 +25,10 @@ _P, _I, _E, _F = (
     tables.embedding_files,
 )
 
-_I2 = _I.alias()
-_DIGESTS = sa.select(_P.c.id, _P.c.row_digest, _P.c.seen_revision).where(
+_O, _I2 = tables.operations, _I.alias()
+_DIGESTS = sa.select(
+    _P.c.id, _P.c.row_digest, _P.c.seen_revision, _P.c.outcome, _P.c.revision
+).where(
     _P.c.catalog == sa.bindparam("of_catalog"),
     _P.c.id.in_(sa.bindparam("ids", expanding=True)),
     ~_P.c.deleted,
@@ -44,7 +47,10 @@ class SqlImports(ImportRecords):
     ) -> MergeOutcome:
         ids = list({names.product_id(row.fields["sku"]) for row in rows})
         merge = ShardMerge(
-            revision, load_products(self._db, catalog, ids), load_images(self._db, catalog, ids)
+            revision,
+            load_products(self._db, catalog, ids),
+            load_images(self._db, catalog, ids),
+            self._unfinished(catalog),
         )
         for row in rows:
             merge.add(row)
@@ -54,10 +60,13 @@ class SqlImports(ImportRecords):
 
     def note_same(self, catalog: str, digests: Mapping[str, str], revision: int) -> set[str]:
         found = self._db.execute(_DIGESTS, {"of_catalog": catalog, "ids": list(digests)})
+        unfinished = self._unfinished(catalog)
         same = [
             row.id
             for row in found
-            if row.row_digest == digests[row.id] and row.seen_revision < revision
+            if row.row_digest == digests[row.id]
+            and row.seen_revision < revision
+            and not is_tentative(row.outcome, row.revision, unfinished)
         ]
         self._db.execute(
             _P.update()
@@ -65,6 +74,16 @@ class SqlImports(ImportRecords):
             .values(seen_revision=revision, outcome="same")
         )
         return set(same)
+
+    def _unfinished(self, catalog: str) -> frozenset[int]:
+        """Revisions of the imports into a catalogue that have not ended."""
+        done = [state for state in OperationState if state.done]
+        query = sa.select(_O.c.revision).where(
+            _O.c.catalog == catalog,
+            _O.c.kind == OperationKind.IMPORT,
+            _O.c.state.not_in(done),
+        )
+        return frozenset(self._db.scalars(query))
 
     def stale_images(self, catalog: str, revision: int, limit: int) -> list[tuple[str, str]]:
         usable = _usable_images().where(_I2.c.revision >= revision)

@@ -54,15 +54,20 @@ class StoredImage:
 
 
 class ShardMerge:
-    """Merges the rows of one shard, in their order, into what is stored."""
+    """Merges the rows of one shard, in their order, into what is stored.
+
+    `unfinished` has the revisions of imports that run: which of their products stay is not known.
+    """
 
     def __init__(
         self,
         revision: int,
         products: dict[str, StoredProduct],
         images: dict[tuple[str, str], StoredImage],
+        unfinished: frozenset[int] = frozenset(),
     ) -> None:
         self._revision = revision
+        self._unfinished = unfinished
         self._products = products
         self._images = images
         self._counts = {"created": 0, "updated": 0, "unchanged": 0}
@@ -148,8 +153,13 @@ class ShardMerge:
             self._list_all(product)
         if first:
             product.seen_revision = self._revision
-            product.outcome = "unchanged"
-            self._counts["unchanged"] += 1
+            if is_tentative(product.outcome, product.revision, self._unfinished):
+                # Ours as well: should no image of either import be usable, nobody wanted it.
+                product.revision, product.changed = self._revision, True
+                self._counts["created"] += 1
+            else:
+                product.outcome = "unchanged"
+                self._counts["unchanged"] += 1
         if product.revision > self._revision:
             return  # the API changed the fields after this import was accepted
         values = self._said(product, row) if first else self._filled(product, row)
@@ -234,6 +244,11 @@ class ShardMerge:
             elif image.revision < self._revision:
                 image.revision, image.position = self._revision, position(row.row, at)
             self._touched_images[key] = None
+
+
+def is_tentative(outcome: str, revision: int, unfinished: frozenset[int]) -> bool:
+    """Whether a product was made by an import that may still forget it."""
+    return outcome == "created" and revision in unfinished
 
 
 def position(row: int, image: int) -> int:
