@@ -2,7 +2,6 @@
 
 import random
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ import numpy as np
 
 from services.core.ports import Float32
 from shelflens import Client
-from shelflens.errors import Unavailable
 from shelflens.values import ImportCounts, Product
 from tests.bench.catalogues import choose_catalog
 from tests.bench.clusters import fresh_cluster
@@ -22,7 +20,6 @@ from tests.servers.cluster import Cluster
 _SEED = 5
 _EVERY = 5.0  # seconds between two kills
 _BROKER_TURNS = (1, 4)  # kills that hit the broker, whatever else does
-_TIMEOUT = 1_200.0
 _RENDERED = 1_000
 
 
@@ -70,28 +67,15 @@ def _sources(data: Path | None) -> Iterator[_Source]:
 
 
 def _import(client: Client, source: _Source) -> _State:
-    begun = client.import_products(
-        CATALOG, source.manifest, root=source.root, preset=source.preset, wait=False
-    )
-    done = _ended(client, begun.name)
+    operation = client.import_products(
+        CATALOG, source.manifest, root=source.root, preset=source.preset
+    ).raise_for_error()
     products = {each.sku: _fields(each) for each in client.list_products(CATALOG)}
     vectors = {
         each.image: np.asarray(each.values, np.float32)
         for each in client.export_embeddings(CATALOG)
     }
-    return _State(done, products, vectors)
-
-
-def _ended(client: Client, name: str) -> ImportCounts:
-    """Waits through restarts of the gateway, also one that is under way now."""
-    deadline = time.monotonic() + _TIMEOUT
-    while True:
-        try:
-            return client.wait_operation(name, timeout=_TIMEOUT).raise_for_error().counts
-        except Unavailable:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(1.0)
+    return _State(operation.counts, products, vectors)
 
 
 def _fields(product: Product) -> tuple[object, ...]:

@@ -95,6 +95,7 @@ class AsyncClient:
     def __init__(self, target: str | None = None, *, timeout: float = 30.0) -> None:
         self.target = choose_target(target)
         self.timeout = timeout
+        self._answered = False  # whether a call has ever succeeded
         self._stubs = Stubs(grpc.aio.insecure_channel(self.target, options=OPTIONS))
 
     async def __aenter__(self) -> Self:
@@ -111,9 +112,11 @@ class AsyncClient:
         """Makes one call that a builder in `shelflens.calls` described."""
         rpc = getattr(getattr(self._stubs, call.service), call.rpc)
         try:
-            return call.convert(await rpc(call.sendable, timeout=call.timeout or self.timeout))
+            answer = await rpc(call.sendable, timeout=call.timeout or self.timeout)
         except grpc.RpcError as error:
             raise from_rpc(error, self.target) from None
+        self._answered = True
+        return call.convert(answer)
 
     async def run_pages(self, pages: Pages[R]) -> AsyncIterator[R]:
         """All items of a List call, fetching pages as they are needed."""
@@ -183,7 +186,7 @@ class AsyncClient:
         on_progress: Callable[[values.Operation], object] = ignore,
     ) -> values.Operation:
         """As `Client.wait_operation`."""
-        patience = Patience(operation, timeout)
+        patience = Patience(operation, timeout, answered=self._answered)
         while True:
             step = operations.wait_once(operation, patience.next_step())
             try:

@@ -88,6 +88,7 @@ class Client:
     def __init__(self, target: str | None = None, *, timeout: float = 30.0) -> None:
         self.target = choose_target(target)
         self.timeout = timeout
+        self._answered = False  # whether a call has ever succeeded
         self._stubs = Stubs(grpc.insecure_channel(self.target, options=OPTIONS))
 
     def __enter__(self) -> Self:
@@ -104,9 +105,11 @@ class Client:
         """Makes one call that a builder in `shelflens.calls` described."""
         rpc = getattr(getattr(self._stubs, call.service), call.rpc)
         try:
-            return call.convert(rpc(call.sendable, timeout=call.timeout or self.timeout))
+            answer = rpc(call.sendable, timeout=call.timeout or self.timeout)
         except grpc.RpcError as error:
             raise from_rpc(error, self.target) from None
+        self._answered = True
+        return call.convert(answer)
 
     def run_pages(self, pages: Pages[R]) -> Iterator[R]:
         """All items of a List call, fetching pages as they are needed."""
@@ -185,7 +188,7 @@ class Client:
         A failed operation is returned, not raised: see `Operation.raise_for_error`. Raises
         DeadlineExceeded (WAIT_TIMED_OUT) after `timeout` seconds; the operation then runs on.
         """
-        patience = Patience(operation, timeout)
+        patience = Patience(operation, timeout, answered=self._answered)
         while True:
             step = operations.wait_once(operation, patience.next_step())
             try:

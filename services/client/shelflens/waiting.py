@@ -12,13 +12,14 @@ _PAUSE_S = 0.2
 class Patience:
     """Decides between waiting on and giving up, for one operation.
 
-    A server that has answered once may restart: it is given PATIENCE_S to come back.
+    A server that has answered once (`answered`: this client, before) may restart: it is given
+    PATIENCE_S to come back.
     """
 
-    def __init__(self, operation: str, timeout: float | None) -> None:
+    def __init__(self, operation: str, timeout: float | None, *, answered: bool) -> None:
         self._operation = operation
         self._end = None if timeout is None else time.monotonic() + timeout
-        self._answered_at: float | None = None
+        self._answered_at = time.monotonic() if answered else None
         self._step_began = 0.0
 
     def next_step(self) -> float:
