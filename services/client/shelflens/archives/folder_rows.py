@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from posixpath import splitext
 
 from shelflens.archives.index import MemberIndex
 from shelflens.archives.refusal import BadArchive
@@ -66,4 +67,4 @@ class FolderRows:
     def _sku(self, name: str) -> str:
         inner = name.removeprefix(self._around)
         first, slash, _ = inner.partition("/")
-        return first if slash else PurePosixPath(first).stem
+        return first if slash else splitext(first)[0]

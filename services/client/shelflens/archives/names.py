@@ -3,7 +3,6 @@
 import posixpath
 import re
 import unicodedata
-from pathlib import PurePosixPath
 
 from shelflens.archives.refusal import BadArchive
 from shelflens.images import ImageProblem
@@ -56,7 +55,8 @@ def is_hidden(name: str) -> bool:
 
 def suffix(name: str) -> str:
     """`.jpg` of `a/b.JPG`; empty where there is none."""
-    return PurePosixPath(name).suffix.lower()
+    # Not by pathlib, which would intern every part of every name.
+    return posixpath.splitext(name)[1].lower()
 
 
 def is_picture_name(name: str) -> bool:
