@@ -290,5 +290,11 @@ class Records(Protocol):
 class RecordStore(Protocol):
     """Durable records behind transactions."""
 
-    def begin(self, *, write: bool = False) -> AbstractContextManager[Records]:
-        """One transaction: commits at the end of the block, rolls back on an exception."""
+    def begin(
+        self, *, write: bool = False, snapshot: bool = True
+    ) -> AbstractContextManager[Records]:
+        """One transaction: commits at the end of the block, rolls back on an exception.
+
+        Reads see one moment. Without `snapshot` each of them sees what is committed by then, which
+        is cheaper where a server holds the records, and enough for a question or two.
+        """

@@ -64,7 +64,7 @@ class Candidates:
                     timeout=stopwatch.remaining(),
                 )
             exhausted = len(points) < limit
-            with stopwatch.stage("records"), self._records.begin() as tx:
+            with stopwatch.stage("records"), self._records.begin(snapshot=False) as tx:
                 groups = group_hits(_live(tx, deployment.catalog, points), wanted.group_by)
                 enough = len(groups) >= wanted.top_k
                 if enough or exhausted or limit >= self._most:

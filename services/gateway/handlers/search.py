@@ -100,7 +100,7 @@ class Search:
 
     def _open(self, catalog: str, query: Query, stopwatch: Stopwatch) -> Deployment:
         """Reads the deployment, once a search, and looks at the query."""
-        with stopwatch.stage("records"), self._records.begin() as tx:
+        with stopwatch.stage("records"), self._records.begin(snapshot=False) as tx:
             deployment = tx.catalogs.deployment(catalog)
             if isinstance(query, Photo):
                 self._check_embedder(tx, deployment)

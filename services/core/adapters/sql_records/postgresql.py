@@ -1,9 +1,15 @@
 """The records on a PostgreSQL server."""
 
+import select
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
+import psycopg
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from services.core.adapters.sql_records.clock import RecordClock
 from services.core.adapters.sql_records.failures import postgres_failure
@@ -12,6 +18,8 @@ from services.core.adapters.sql_records.store import Begin, SqlRecords
 from services.core.domain.errors import InvalidArgument
 from services.core.ports import Clock
 
+_IDLE_SINCE = "shelflens_idle_since"
+_ASKED_AFTER = 5.0  # seconds
 _WRITERS = 0x5368_656C_6601
 # Readers see one snapshot. Writers take turns over all catalogues, as on SQLite: the lock comes
 # before anything is read, and READ COMMITTED then shows all that earlier writers committed. It
@@ -73,10 +81,11 @@ def open_postgres(
         pool_size=limits.pool_size,
         max_overflow=limits.pool_overflow,
         pool_timeout=limits.pool_timeout,
-        pool_pre_ping=True,  # connections that a restart of the server broke are replaced
         pool_use_lifo=True,
         connect_args=_connect_args(limits, application),
     )
+    sa.event.listen(engine, "checkin", _note_time)
+    sa.event.listen(engine, "checkout", _check_life)
     begin = Begin(_READ, _WRITE, postgres_failure, limits.lock_timeout)
     try:
         migrate(engine)
@@ -84,6 +93,26 @@ def open_postgres(
         engine.dispose()
         raise postgres_failure(error) from error
     return PostgresRecords(engine, begin)
+
+
+def _note_time(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+    record.info[_IDLE_SINCE] = time.monotonic()
+
+
+def _check_life(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Replaces a connection that the server has ended, so that its restart fails no call.
+
+    The server says good-bye, which can be seen without asking; one that vanished is asked, but
+    only after a pause: each question costs a search as much as its records do.
+    """
+    idle = time.monotonic() - record.info.get(_IDLE_SINCE, time.monotonic())
+    try:
+        said = select.poll()
+        said.register(connection.fileno(), select.POLLIN)
+        if said.poll(0) or idle > _ASKED_AFTER:
+            connection.execute("SELECT 1")
+    except (psycopg.Error, OSError, ValueError) as error:
+        raise sa.exc.DisconnectionError from error
 
 
 def _with_driver(url: str) -> sa.URL:

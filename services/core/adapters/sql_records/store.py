@@ -70,7 +70,11 @@ class SqlRecords(RecordStore):
         self._writer = threading.Lock()
 
     @contextmanager
-    def begin(self, *, write: bool = False) -> Iterator[Records]:
+    def begin(self, *, write: bool = False, snapshot: bool = True) -> Iterator[Records]:
+        if not write and not snapshot:
+            with self._connected() as connection:
+                yield SqlTransaction(connection)
+            return
         if not write:
             with self._transaction(self._begin.read) as records:
                 yield records
