@@ -6,9 +6,10 @@ before a reference; what a reference leads to is believed only if it has the has
 
 import hashlib
 import json
+from collections.abc import Sequence
 
 from services.core.domain.errors import DataLoss, InvalidArgument, NotFound
-from services.core.domain.keys import image_key, image_reference_key, incoming_key
+from services.core.domain.keys import IMAGE_REFERENCES, image_key, image_reference_key, incoming_key
 from services.core.ports import ObjectStore
 
 
@@ -21,6 +22,18 @@ def is_stored(objects: ObjectStore, sha256: str) -> bool:
     except DataLoss:  # new bytes are welcome
         return False
     return target is not None and objects.size(target) is not None
+
+
+def absent(objects: ObjectStore, sha256s: Sequence[str]) -> list[str]:
+    """Those without bytes to read, in their order.
+
+    Most object stores hold no reference at all, which one look at the store tells instead of one
+    for every image.
+    """
+    gone = [each for each in sha256s if objects.size(image_key(each)) is None]
+    if not gone or next(iter(objects.keys(IMAGE_REFERENCES)), None) is None:
+        return gone
+    return [each for each in gone if not is_stored(objects, each)]
 
 
 def read_image(objects: ObjectStore, sha256: str) -> bytes:

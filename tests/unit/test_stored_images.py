@@ -8,7 +8,7 @@ import pytest
 from services.core.adapters.file_objects import FileObjects
 from services.core.domain.errors import DataLoss, InvalidArgument, NotFound
 from services.core.domain.keys import image_key, image_reference_key
-from services.core.stored_images import forget, has_traces, is_stored, read_image, refer
+from services.core.stored_images import absent, forget, has_traces, is_stored, read_image, refer
 
 DATA = b"picture"
 SHA = hashlib.sha256(DATA).hexdigest()
@@ -81,3 +81,11 @@ def test_a_damaged_reference_leads_nowhere(objects: FileObjects, content: bytes)
     assert not is_stored(objects, SHA)
     with pytest.raises(DataLoss):
         read_image(objects, SHA)
+
+
+def test_what_is_absent_is_told_in_order_with_and_without_references(objects: FileObjects) -> None:
+    stored, nowhere = (hashlib.sha256(each).hexdigest() for each in (b"stored", b"nowhere"))
+    objects.put(image_key(stored), b"stored")
+    assert absent(objects, [SHA, stored, nowhere]) == [SHA, nowhere]
+    refer(objects, SHA, TARGET)
+    assert absent(objects, [SHA, stored, nowhere]) == [nowhere]

@@ -6,6 +6,7 @@ import re
 from services.core.domain.errors import InvalidArgument
 from services.core.domain.names import check_digest, check_id
 
+IMAGE_REFERENCES = "images/references/"
 _INCOMING = re.compile(r"incoming(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]{1,255})+")
 _LONGEST = 512
 
@@ -19,7 +20,7 @@ def image_key(sha256: str) -> str:
 def image_reference_key(sha256: str) -> str:
     """Which object has the bytes of an image that was imported by reference (stored_images)."""
     check_digest(sha256, "sha256")
-    return f"images/references/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+    return f"{IMAGE_REFERENCES}{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
 
 def incoming_key(key: str) -> str:
