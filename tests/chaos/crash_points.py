@@ -127,10 +127,10 @@ def _mark_writes() -> None:
     inner = SqlRecords.begin
 
     @contextmanager
-    def begin(self: SqlRecords, *, write: bool = False) -> Iterator[Records]:
+    def begin(self: SqlRecords, *, write: bool = False, snapshot: bool = True) -> Iterator[Records]:
         _writing.now = write
         try:
-            with inner(self, write=write) as records:
+            with inner(self, write=write, snapshot=snapshot) as records:
                 yield records
         finally:
             _writing.now = False
@@ -142,8 +142,8 @@ def _wrap_writes(passed: Callable[[], None]) -> None:
     inner = SqlRecords.begin
 
     @contextmanager
-    def begin(self: SqlRecords, *, write: bool = False) -> Iterator[Records]:
-        with inner(self, write=write) as records:
+    def begin(self: SqlRecords, *, write: bool = False, snapshot: bool = True) -> Iterator[Records]:
+        with inner(self, write=write, snapshot=snapshot) as records:
             yield records
         if write:
             passed()
