@@ -64,7 +64,8 @@ def _written(
 
 
 def _retry_index(step: Step, shard: Shard, report: Report) -> None:
-    """The vector store may come back; after many tries the operation says why it ended."""
+    """Outages never come here (lapses.postpone). What a new collection of several nodes may answer
+    for a moment passes as well; after many tries the operation says why it ended."""
     failures = shard.notes.get("failures", 0) + 1
     if failures >= step.limits.index_attempts or report.failure == KEEPS_FAILING:
         step.operation.error_reason = report.failure

@@ -4,6 +4,7 @@ import hashlib
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ _CALL_SECONDS = 10.0
 _PAUSES = {"import": (1.0, 4.0), "edit": (0.2, 0.8), "search": (0.1, 0.4)}
 
 
-class Customer(threading.Thread):
+class Customer(threading.Thread, ABC):
     """Repeats `act` until it is stopped. `broken` says which error `act` did not expect."""
 
     def __init__(self, name: str, target: str, seed: int, journal: Journal) -> None:
@@ -35,8 +36,9 @@ class Customer(threading.Thread):
         self.stopping = threading.Event()
         self.broken = ""
 
+    @abstractmethod
     def act(self) -> None:
-        raise NotImplementedError
+        """One thing that a customer does."""
 
     def run(self) -> None:
         pauses = _PAUSES[self.name.split("-")[0]]

@@ -55,6 +55,8 @@ def configure_logs(level: str = "INFO", *, stream: TextIO | None = None) -> None
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    # Each of its repeats is part of a call whose end we tell.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     logging.captureWarnings(True)
