@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tests.servers.cluster import Cluster
 
+_TURN_SECONDS = 0.5
+
 
 def main() -> int:
     stop = threading.Event()
@@ -20,7 +22,8 @@ def main() -> int:
             _say("every service runs; logs and state are in " + folder)
             _say(f"export SHELFLENS_TARGET={cluster.target}")
             _say("Ctrl-C ends all of it and removes its state")
-            stop.wait()
+            while not stop.wait(_TURN_SECONDS):  # the kernel may give a signal to another thread
+                pass
             cluster.stop()
         finally:
             cluster.close()

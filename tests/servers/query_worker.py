@@ -1,9 +1,8 @@
 """A worker of query photos as a process of its own: `python -m tests.servers.query_worker`."""
 
 import argparse
-import signal
 import sys
-import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -11,8 +10,8 @@ import torch
 from services.core.adapters.file_objects import FileObjects
 from services.core.domain.model_spec import ModelSpec
 from services.core.runtime.child_process import Child, die_with_parent, report_ready, start_child
-from services.core.runtime.local_worker import start_worker
 from services.core.runtime.logs import configure_logs
+from services.core.runtime.worker_process import run_worker
 from services.embedding.forward_gate import ForwardGate
 from services.embedding.handlers import QueryEmbedder
 from services.embedding.model_host import ModelHost
@@ -40,23 +39,24 @@ def main() -> int:
     arguments = _arguments()
     die_with_parent(arguments.parent)
     configure_logs("WARNING")
-    stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     spec = ModelSpec.from_json(arguments.spec)
-    gate = ForwardGate(arguments.lanes, prepare=lambda: torch.set_num_threads(1))
-    with DecodePool(arguments.decoders) as pool:
+    with ExitStack() as opened:
+        gate = ForwardGate(arguments.lanes, prepare=lambda: torch.set_num_threads(1))
+        opened.callback(gate.close)
+        pool = opened.enter_context(DecodePool(arguments.decoders))
         models = ModelHost(lambda spec: load_embedder(spec, arguments.weights), gate)
         models.load(spec)
         replies = Replies(arguments.broker)
+        opened.callback(replies.close)
         answers = QueryAnswers(QueryEmbedder(pool, models), FileObjects(arguments.objects))
-        app = query_app(arguments.broker, answers, replies, arguments.prefix)
-        worker = start_worker(app, QUERY_QUEUES, arguments.threads, "embedding-query")
-        report_ready(arguments.ready_fd)
-        stopped.wait()
-        ended = worker.stop(_STOP_SECONDS)
-        replies.close()
-    gate.close()
-    return 0 if ended else 1
+        return run_worker(
+            query_app(arguments.broker, answers, replies, arguments.prefix),
+            QUERY_QUEUES,
+            arguments.threads,
+            "embedding-query",
+            grace=_STOP_SECONDS,
+            on_ready=lambda: report_ready(arguments.ready_fd),
+        )
 
 
 def _arguments() -> argparse.Namespace:
