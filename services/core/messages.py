@@ -95,15 +95,20 @@ class IngestShard(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedShard(Message):
-    """Embed the stored images `sha256s` with model `model_digest`; write the file `embeddings`."""
+    """Embed the stored images `sha256s`, each decoded once, with every embedder of `embedders`.
+
+    Embedder `embedders[i]` (digest) embeds the images at the places `wanted[i]`, all where that is
+    empty, and writes the file `embeddings[i]` (object key).
+    """
 
     QUEUE: ClassVar[str] = "embed.bulk"
     TASK: ClassVar[str] = "embedding.bulk"
 
     sequence: int
-    model_digest: str
     sha256s: tuple[str, ...]
-    embeddings: str
+    embedders: tuple[str, ...]
+    embeddings: tuple[str, ...]
+    wanted: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +137,66 @@ class EmbedQuery(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareModel(Message):
+    """Make an embedder ready for use: fetch and check its weights, and store both.
+
+    `recipe` is what the user asked for (core.domain.recipes), as JSON. `weights` is the object key
+    of an uploaded file, or empty: then the weights are built in, or fetched from timm's hub.
+    """
+
+    QUEUE: ClassVar[str] = "embed.single"
+    TASK: ClassVar[str] = "embedding.prepare"
+
+    recipe: str
+    weights: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitLinear(Message):
+    """Fit a whitening or PCA to the embeddings by `model` (JSON of a Model) that the plans below
+    the object key prefix `plans` name, and store it.
+
+    `method` is "whitening" or "pca". `dimension` 0 keeps as many values as the model gives.
+    `shrinkage` in [0, 1] mixes the covariance with a multiple of the identity. With `norms`
+    embeddings have the length that they had before they were brought to 1.
+    """
+
+    QUEUE: ClassVar[str] = "evaluate"
+    TASK: ClassVar[str] = "evaluation.fit"
+
+    model: str
+    plans: str
+    method: str
+    dimension: int = 0
+    shrinkage: float = 0.0
+    norms: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyCollection(Message):
+    """Count what `collection` holds, and look up the points of the plan `probes`.
+
+    Every planned upsert of the plan is to be there with its embedding by `model`, and a search with
+    that embedding is to find it. `tenant` and `model` are as in IndexShard.
+    """
+
+    QUEUE: ClassVar[str] = "index"
+    TASK: ClassVar[str] = "indexing.verify"
+
+    collection: str
+    tenant: str = ""
+    model: str
+    probes: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IndexShard(Message):
-    """Apply the index plan (object key) to `collection`, which is made when missing."""
+    """Apply the index plan (object key) to `collection`, which is made when missing.
+
+    `model` is the JSON of the Model whose linear parts the embeddings go through, empty where it is
+    plain. `tenant` says whose points these are in a collection that several catalogues share, and
+    is empty otherwise. `storage` are fields of CollectionSpec, for one that is made.
+    """
 
     QUEUE: ClassVar[str] = "index"
     TASK: ClassVar[str] = "indexing.shard"
@@ -143,17 +206,21 @@ class IndexShard(Message):
     dimension: int
     distance: str
     plan: str
+    tenant: str = ""
+    model: str = ""
+    storage: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropCollection(Message):
-    """Remove a collection; it may be gone already."""
+    """Remove a collection, or a tenant's points from a shared one; they may be gone already."""
 
     QUEUE: ClassVar[str] = "index"
     TASK: ClassVar[str] = "indexing.drop"
 
     sequence: int
     collection: str
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,51 +268,15 @@ class ModelOffered(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ManifestCut:
-    """Outcome of IngestManifest. `shards` holds (offset, length, first_row, rows)."""
+class ModelsLoaded(Message):
+    """The query worker `worker` can embed with `models` (digests), of those that it is to keep
+    loaded (keys.SERVING_KEY): when that changes, and every few seconds. `operation` is empty."""
 
-    shards: tuple[tuple[int, int, int, int], ...]
-    cursor: int
-    rows: int
-    finished: bool
+    QUEUE: ClassVar[str] = "control"
+    TASK: ClassVar[str] = "coordinator.models_loaded"
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardIngested:
-    """Outcome of IngestShard: counts of rows; the rows are in the two files.
-
-    `report_lines` counts the lines of the second file: also rows that were accepted may have some.
-    `images_fetched` counts addresses whose image was downloaded, `images_unchanged` those whose
-    image was stored already. Row i of the embeddings file, if there is one, is of the image
-    `embedded`[i], which the i-th accepted row lists.
-    """
-
-    rows_read: int
-    accepted: int
-    rejected: int
-    report_lines: int = 0
-    images_fetched: int = 0
-    images_unchanged: int = 0
-    embedded: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardEmbedded:
-    """Outcome of EmbedShard. Row i of the file is sha256s[i]; `refused` holds (sha256, reason).
-
-    `picture_hashes` (near_duplicates) is parallel to `sha256s`, or empty: then nothing is folded.
-    """
-
-    sha256s: tuple[str, ...]
-    refused: tuple[tuple[str, str], ...]
-    picture_hashes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardIndexed:
-    """Outcome of IndexShard: points written or removed, as planned."""
-
-    points: int
+    worker: str
+    models: tuple[str, ...]
 
 
 MESSAGES: tuple[type[Message], ...] = (
@@ -254,10 +285,14 @@ MESSAGES: tuple[type[Message], ...] = (
     EmbedShard,
     EmbedSingle,
     EmbedQuery,
+    PrepareModel,
+    FitLinear,
     IndexShard,
+    VerifyCollection,
     DropCollection,
     Report,
     OperationAccepted,
     ModelOffered,
+    ModelsLoaded,
 )
 QUEUES: tuple[str, ...] = tuple(dict.fromkeys(each.QUEUE for each in MESSAGES))

@@ -84,11 +84,19 @@ class TaskQueue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CollectionSpec:
-    """A collection of the vector store. `distance`: cosine, euclidean or manhattan."""
+    """A collection of the vector store. `distance`: cosine, euclidean or manhattan.
+
+    One that is `shared` holds the points of many small catalogues, whose payloads name theirs
+    in `catalog`. `quantization` ("none" or "int8") and `on_disk` (the vectors themselves) overrule
+    the adapter's settings; None leaves the choice to them.
+    """
 
     name: str
     dimension: int
     distance: str = "cosine"
+    shared: bool = False
+    quantization: str | None = None
+    on_disk: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +157,9 @@ class VectorStore(Protocol):
     def drop_collection(self, name: str) -> None:
         """Removes the collection with its aliases; it may be gone already."""
 
+    def drop_catalog(self, collection: str, catalog: str) -> None:
+        """Removes a catalogue's points from a shared collection; they may be gone already."""
+
     def point_alias(self, alias: str, collection: str) -> None:
         """Gives the collection a second name, or moves that name here, at once.
 
@@ -178,13 +189,16 @@ class VectorStore(Protocol):
         *,
         limit: int,
         where: SearchFilter | None = None,
+        catalog: str | None = None,
         score_threshold: float | None = None,
         timeout: float | None = None,
     ) -> list[ScoredPoint]:
-        """The nearest points, best first. An unknown collection has none.
+        """The nearest points, best first, of one `catalog` in a shared collection. An unknown
+        collection has none.
 
         `timeout` in seconds; raises DeadlineExceeded. InvalidArgument (DIMENSION_MISMATCH) when
-        the vector has another length than the collection.
+        the vector has another length than the collection, (CATALOG_MISSING) when several
+        catalogues share it and none is named.
         """
 
     def search_batch(
@@ -194,6 +208,7 @@ class VectorStore(Protocol):
         *,
         limit: int,
         where: SearchFilter | None = None,
+        catalog: str | None = None,
         score_threshold: float | None = None,
         timeout: float | None = None,
     ) -> list[list[ScoredPoint]]:
@@ -208,6 +223,7 @@ class VectorStore(Protocol):
         groups: int,
         per_group: int,
         where: SearchFilter | None = None,
+        catalog: str | None = None,
         score_threshold: float | None = None,
         timeout: float | None = None,
     ) -> list[PointGroup]:
@@ -220,8 +236,8 @@ class VectorStore(Protocol):
     def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Point]:
         """Stored points by id, those that exist, vectors included."""
 
-    def count(self, collection: str) -> int:
-        """Exact number of points; 0 for an unknown collection."""
+    def count(self, collection: str, catalog: str | None = None) -> int:
+        """Exact number of points, of one `catalog` where that is given; 0 for an unknown one."""
 
 
 @dataclass(frozen=True, slots=True)

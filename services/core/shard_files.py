@@ -173,16 +173,16 @@ def read_embeddings(data: bytes) -> Embeddings:
 class PlannedPoint:
     """One line of an index plan.
 
-    `action` is `upsert` (embedding row `embedding_row` of file `embeddings`), `payload` or
-    `delete`; `revision` orders it against other writes of the same point.
+    `action` is `upsert` (row `embedding_rows[i]` of file `embeddings[i]` for each member of the
+    model), `payload` or `delete`; `revision` orders it against other writes of the same point.
     """
 
     action: str
     point_id: str
     revision: int
     payload: Mapping[str, Any]
-    embeddings: str = ""
-    embedding_row: int = 0
+    embeddings: tuple[str, ...] = ()
+    embedding_rows: tuple[int, ...] = ()
 
 
 _PLAN = pa.schema(
@@ -191,8 +191,8 @@ _PLAN = pa.schema(
         ("point_id", pa.string()),
         ("revision", pa.int64()),
         ("payload", pa.string()),
-        ("embeddings", pa.string()),
-        ("embedding_row", pa.int64()),
+        ("embeddings", pa.list_(pa.string())),
+        ("embedding_rows", pa.list_(pa.int64())),
     ]
 )
 
@@ -210,7 +210,14 @@ def write_plan(points: Sequence[PlannedPoint]) -> bytes:
 
 def read_plan(data: bytes) -> list[PlannedPoint]:
     return [
-        PlannedPoint(**{**each, "payload": json.loads(each["payload"])})
+        PlannedPoint(
+            each["action"],
+            each["point_id"],
+            each["revision"],
+            json.loads(each["payload"]),
+            tuple(each["embeddings"]),
+            tuple(each["embedding_rows"]),
+        )
         for each in _read_parquet(data, _PLAN).to_pylist()
     ]
 

@@ -31,6 +31,13 @@ OTHER: dict[str, Any] = {
     "interpolation": "bilinear",
     "distance": "euclidean",
     "normalised": False,
+    "resolutions": (160, 224),
+    "fit": "pad",
+    "flip": True,
+    "autocrop": 0.5,
+    "gem_p": 4.0,
+    "lca_average": "sizes",
+    "rmac_levels": 2,
 }
 
 
@@ -45,7 +52,7 @@ def test_every_field_changes_the_digest(name: str) -> None:
 
 
 def test_no_field_is_forgotten_above() -> None:
-    assert {each.name for each in fields(ModelSpec)} == OTHER.keys() | {"pooling"}
+    assert {each.name for each in fields(ModelSpec)} == OTHER.keys() | {"pooling", "head_dim"}
 
 
 def test_json_brings_back_the_same_spec() -> None:
@@ -66,7 +73,7 @@ def test_json_brings_back_the_same_spec() -> None:
         ({"mean": [0.5, 0.5, float("nan")]}, "mean"),
         ({"std": [0.5, 0.5, 0]}, "std"),
         ({"precision": "int4"}, "precision"),
-        ({"pooling": "lca"}, "pooling"),
+        ({"pooling": "sum"}, "pooling"),
         ({"distance": ["cosine"]}, "distance"),
         ({"weights_sha256": "../../etc"}, "weights_sha256"),
         ({"weights_sha256": 5}, "weights_sha256"),

@@ -7,6 +7,8 @@ from services.core.domain.errors import InvalidArgument
 from services.core.domain.names import check_digest, check_id
 
 IMAGE_REFERENCES = "images/references/"
+SERVING_KEY = "models/serving.json"  # {"models": [digest, ...]}: what query workers keep loaded
+UPLOADED_WEIGHTS = "models/uploads/"
 _INCOMING = re.compile(r"incoming(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]{1,255})+")
 _LONGEST = 512
 
@@ -43,22 +45,33 @@ def remembered_url_key(url: str) -> str:
     return f"urls/sha256/{digest[:2]}/{digest[2:4]}/{digest}.json"
 
 
-def embeddings_key(model_digest: str, operation: str, sequence: int) -> str:
-    """The embeddings file (shard_files.Embeddings) of one shard of an operation."""
-    check_digest(model_digest, "model_digest")
-    return f"embeddings/{model_digest}/{_shard(operation, sequence)}.arrow"
+def embeddings_key(embedder_digest: str, operation: str, sequence: int, part: int = 0) -> str:
+    """The embeddings file (shard_files.Embeddings) of one shard of an operation; `part` tells
+    apart those of one that is embedded several times."""
+    check_digest(embedder_digest, "embedder_digest")
+    suffix = f"-{part}" if part else ""
+    return f"embeddings/{embedder_digest}/{_shard(operation, sequence)}{suffix}.arrow"
 
 
 def model_spec_key(model_digest: str) -> str:
-    """What a model is (ModelSpec), as JSON."""
+    """What a model is (Model), as JSON."""
     check_digest(model_digest, "model_digest")
     return f"models/{model_digest}/model.json"
 
 
-def model_weights_key(model_digest: str) -> str:
-    """The weights of a model that are not built in, as safetensors."""
-    check_digest(model_digest, "model_digest")
-    return f"models/{model_digest}/model.safetensors"
+def weights_key(weights_sha256: str) -> str:
+    """Weights that are not built in, as safetensors, under their own SHA-256."""
+    return f"models/weights/{check_digest(weights_sha256, 'weights_sha256')}.safetensors"
+
+
+def uploaded_weights_key(upload: str) -> str:
+    """A weights file as a user sent it, until a model is made of it."""
+    return f"{UPLOADED_WEIGHTS}{check_id(upload, 'upload')}"
+
+
+def linear_key(linear_sha256: str) -> str:
+    """A linear part (whitening, PCA), as safetensors, under its own SHA-256."""
+    return f"models/linear/{check_digest(linear_sha256, 'linear_sha256')}.safetensors"
 
 
 def working_prefix(operation: str) -> str:
@@ -81,9 +94,9 @@ def rejected_key(operation: str, sequence: int, stage: str = "ingest") -> str:
     return f"working/{_shard(operation, sequence)}-rejected-{stage}.parquet"
 
 
-def plan_key(operation: str, sequence: int) -> str:
-    """The index plan of one shard."""
-    return f"working/{_shard(operation, sequence)}-plan.parquet"
+def plan_key(operation: str, sequence: int, deployment: int) -> str:
+    """The index plan of one shard for one deployment of the catalogue."""
+    return f"working/{_shard(operation, sequence)}-{deployment}-plan.parquet"
 
 
 def report_key(operation: str) -> str:

@@ -99,6 +99,14 @@ def model_name(model: str) -> str:
     return f"models/{model}"
 
 
+def upload_name(upload: str) -> str:
+    return f"uploads/{upload}"
+
+
+def deployment_name(catalog: str, number: int) -> str:
+    return f"catalogs/{catalog}/deployments/{number}"
+
+
 def parse(name: str, pattern: str, field: str = "name") -> tuple[str, ...]:
     """The ids in `name`, which must look like `pattern`, e.g. `catalogs/*/products/*`.
 

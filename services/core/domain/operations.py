@@ -16,6 +16,9 @@ class OperationKind(StrEnum):
     IMPORT = "import"
     DELETE_CATALOG = "delete_catalog"
     ERASE_CONTENT = "erase_content"
+    CREATE_MODEL = "create_model"
+    DEPLOY = "deploy"
+    DROP_DEPLOYMENT = "drop_deployment"
     CHANGE = "change"  # one upload, update or delete of a product or image
 
 
@@ -23,6 +26,9 @@ VISIBLE_KINDS = (
     OperationKind.IMPORT,
     OperationKind.DELETE_CATALOG,
     OperationKind.ERASE_CONTENT,
+    OperationKind.CREATE_MODEL,
+    OperationKind.DEPLOY,
+    OperationKind.DROP_DEPLOYMENT,
 )
 
 
