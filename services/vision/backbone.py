@@ -1,120 +1,148 @@
-"""timm backbones, prepared for inference."""
+"""timm backbones by name, built for the sizes of the images that they are to see."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from services.core.domain.errors import InvalidArgument
 from services.vision.timm_import import timm
+from services.vision.token_maps import TokenMap, blank_tokens
+
+_FILLING = {"normal_", "uniform_", "erfinv_", "mul_", "add_", "clamp_", "div_", "fill_", "zero_"}
 
 
-def make_backbone(name: str) -> nn.Module:
+def make_backbone(name: str, sides: Sequence[int] = ()) -> nn.Module:
     """An untrained timm model without classifier, in evaluation mode. Never uses the network.
 
-    Raises InvalidArgument (UNKNOWN_BACKBONE) that names the three closest models.
+    `sides` are those of the square images that it will see, in pixels; none: what its weights were
+    trained with. Transformers whose position embeddings have a size get them interpolated: when
+    weights are loaded for one side, in every pass for several. Raises InvalidArgument
+    (UNKNOWN_BACKBONE) that names the three closest models, RESOLUTION_UNSUPPORTED.
     """
-    plain = name.partition(".")[0]  # "resnet50.a1_in1k": the part after the dot names weights
-    if not timm.is_model(plain):
-        close = difflib.get_close_matches(plain, timm.list_models(), n=3, cutoff=0.0)
-        raise InvalidArgument(
-            f"'{name}' is no timm model; did you mean {', '.join(close)}?",
-            reason="UNKNOWN_BACKBONE",
-        )
-    return timm.create_model(plain, pretrained=False, num_classes=0).eval()
+    if not sides:
+        return _create(name)
+    recipe = pixel_recipe(name)
+    native = int(recipe["input_size"][-1])
+    if set(sides) == {native} or not recipe.get("fixed_input_size"):
+        return _create(name)
+    choice = {"img_size": sides[0]} if len(set(sides)) == 1 else {"dynamic_img_size": True}
+    try:
+        return _create(name, **choice)
+    except TypeError:  # it has no such parameter: check_sides tells whether it needs one
+        return _create(name)
+    except (AssertionError, ValueError, RuntimeError) as error:
+        raise _wrong_side(name, sides, error) from error
+
+
+def outline(name: str, sides: Sequence[int] = ()) -> nn.Module:
+    """As make_backbone, without memory for its weights: to ask for names and shapes."""
+    with torch.device("meta"), _NoValues():
+        return make_backbone(name, sides)
 
 
 def embedding_dim(backbone: nn.Module) -> int:
-    """Channels of the feature map, which average pooling keeps."""
+    """Channels of the feature map, which poolings keep."""
     return int(cast(int, backbone.num_features))
 
 
-def pixel_recipe(backbone: nn.Module) -> dict[str, Any]:
-    """timm's own evaluation recipe: input_size, crop_pct, interpolation, mean, std and more."""
-    return cast(dict[str, Any], backbone.pretrained_cfg)
+def pixel_recipe(name: str) -> dict[str, Any]:
+    """What timm knows of a backbone: input_size, crop_pct, interpolation, mean, std and more.
 
-
-def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
-    """What the backbone gives before pooling for images [n, 3, h, w]."""
-    return cast(Callable[[Tensor], Tensor], backbone.forward_features)(images)
-
-
-def average_pool(backbone: nn.Module, features: Tensor) -> Tensor:
-    """Mean over all positions of what forward_features gave, in float32 [n, d].
-
-    Knows maps with channels first (CNNs) or last (Swin) and token sequences (ViT), whose class and
-    register tokens are left out.
+    Raises InvalidArgument (UNKNOWN_BACKBONE).
     """
-    features = features.float()
-    if features.ndim == 3:
-        return features[:, int(getattr(backbone, "num_prefix_tokens", 0)) :].mean(1)
-    channels_first = features.shape[1] == embedding_dim(backbone)
-    return features.mean((2, 3) if channels_first else (1, 2))
+    _check_name(name)
+    if name.partition(".")[0] in timm.models.get_deprecated_models():
+        return cast(dict[str, Any], outline(name).pretrained_cfg)  # a name of timm's past
+    plain, _, tag = name.partition(".")
+    return asdict(timm.models.resolve_pretrained_cfg(plain, tag or None))
 
 
-def fuse_batch_norms(model: nn.Module, size: int) -> nn.Module:
-    """Folds every batch norm that directly follows a convolution into it, in place.
+def check_sides(name: str, backbone: nn.Module, sides: Sequence[int]) -> TokenMap:
+    """Passes a blank image of every side through; what the last gave.
 
-    1.4 times as fast in bf16 on a CPU. The pairs are found by watching one forward of a
-    [1, 3, size, size] image, so any architecture will do.
+    Raises InvalidArgument: RESOLUTION_UNSUPPORTED that names the side and what is possible, and
+    BACKBONE_UNSUPPORTED as token_map does.
     """
-    made_by: dict[int, nn.Conv2d] = {}
-    alive: list[Tensor] = []  # a freed tensor's id could name the next one
-    pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
-
-    def watch(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if isinstance(module, nn.Conv2d):
-            made_by[id(output)] = module
-            alive.append(output)
-        elif isinstance(module, nn.BatchNorm2d) and id(inputs[0]) in made_by:
-            pairs.append((made_by[id(inputs[0])], module))
-
-    leaves = [each for each in model.modules() if isinstance(each, nn.Conv2d | nn.BatchNorm2d)]
-    hooks = [each.register_forward_hook(watch) for each in leaves]
-    with torch.inference_mode():
-        model(torch.zeros(1, 3, size, size))
-    for hook in hooks:
-        hook.remove()
-    names = {module: name for name, module in model.named_modules()}
-    for convolution, norm in pairs:
-        fused = fuse_conv_bn_eval(convolution, norm)
-        convolution.weight, convolution.bias = fused.weight, fused.bias
-        _replace(model, names[norm], _activation(norm))
-    return model
+    tokens = TokenMap(None)
+    for side in sides:
+        patch = _patch(backbone)
+        if patch and side % patch:
+            nearest = max(1, round(side / patch)) * patch
+            raise _refused(
+                name, side, f"it takes multiples of {patch} pixels, {nearest} is the nearest"
+            )
+        try:
+            tokens = blank_tokens(backbone, side)
+        except (AssertionError, ValueError, RuntimeError, IndexError) as error:
+            raise _wrong_side(name, [side], error) from error
+    return tokens
 
 
-def _activation(norm: nn.BatchNorm2d) -> nn.Module:
-    act = getattr(norm, "act", None)  # timm's BatchNormAct2d
-    if not isinstance(act, nn.Module):
-        return nn.Identity()
-    if hasattr(act, "inplace"):
-        setattr(act, "inplace", True)  # noqa: B010 (nobody else reads the convolution's output)
-    return act
+class _NoValues(TorchFunctionMode):
+    """Leaves out what changes the values of weights that have no memory: torch's compiler would
+    work out their shapes, and takes seconds to be imported."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if getattr(func, "__name__", "") in _FILLING:
+            tensor = args[0] if args else (kwargs or {})["tensor"]
+            if tensor.is_meta:
+                return tensor
+        return func(*args, **(kwargs or {}))
 
 
-def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, leaf = name.rpartition(".")
-    setattr(model.get_submodule(parent), leaf, module)
+def _create(name: str, **choice: Any) -> nn.Module:
+    _check_name(name)
+    model: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, **choice)
+    return model.eval()
 
 
-def natively_fast(precision: str, device: torch.device) -> bool:
-    """Whether the processor computes in `precision` ("bf16" or "fp32") without emulating it."""
-    if precision == "fp32":
-        return True
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return not _cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
+def _check_name(name: str) -> None:
+    plain, _, tag = name.partition(".")  # "resnet50.a1_in1k": the part after the dot names weights
+    if not timm.is_model(plain):
+        raise _unknown(name, timm.list_models())
+    if tag and name not in (known := [*timm.models.get_arch_pretrained_cfgs(plain)]):
+        raise _unknown(name, known or [plain])
 
 
-def _cpu_flags() -> set[str]:
-    try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
-            for line in lines:
-                if line.startswith(("flags", "Features")):
-                    return set(line.partition(":")[2].split())
-    except OSError:
-        pass  # no Linux: float32 always works
-    return set()
+def _unknown(name: str, known: Sequence[str]) -> InvalidArgument:
+    dotted = any("." in each for each in known)
+    close = difflib.get_close_matches(name if dotted else name.partition(".")[0], known, 3, 0.0)
+    return InvalidArgument(
+        f"'{name}' is no timm model; did you mean {', '.join(close)}?",
+        reason="UNKNOWN_BACKBONE",
+        metadata={"field": "backbone"},
+    )
+
+
+def _patch(backbone: nn.Module) -> int:
+    """Side of the squares that a transformer without windows cuts images into; 0 for others."""
+    size = getattr(getattr(backbone, "patch_embed", None), "patch_size", None)
+    if size is None or getattr(backbone, "num_prefix_tokens", None) is None:
+        return 0
+    return int(size[0] if isinstance(size, Sequence) else size)
+
+
+def _wrong_side(name: str, sides: Sequence[int], error: Exception) -> InvalidArgument:
+    native = int(pixel_recipe(name)["input_size"][-1])
+    detail = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    shown = " and ".join(str(each) for each in sides)
+    return _refused(name, shown, f"{detail}; {native} is what it was made for")
+
+
+def _refused(name: str, shown: int | str, problem: str) -> InvalidArgument:
+    return InvalidArgument(
+        f"backbone '{name}' cannot take images of {shown} pixels: {problem}",
+        reason="RESOLUTION_UNSUPPORTED",
+        metadata={"field": "resolutions"},
+    )
