@@ -15,17 +15,30 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.core.domain.errors import InvalidImage
-from services.core.runtime.child_process import die_with_parent
-from services.imaging.decoding import decode
-from services.imaging.limits import ImageLimits
-from services.imaging.resizing import INTERPOLATIONS, MAX_CROP, PixelRecipe, to_pixels
+import numpy as np
 
-# Length of the bytes, memory that their pixels take, resize, crop, index in INTERPOLATIONS.
-REQUEST = struct.Struct("<IQHHB")
+from services.core.domain.errors import InvalidImage
+from services.core.domain.model_spec import FITS
+from services.core.runtime.child_process import die_with_parent
+from services.imaging.limits import ImageLimits
+from services.imaging.resizing import (
+    INTERPOLATIONS,
+    MAX_CROP,
+    MOST_ROW_BYTES,
+    PixelRecipe,
+    Pixels,
+    Square,
+)
+from services.imaging.rows import fill
+
 REPLY = struct.Struct("<BI")  # READY, PIXELS or REFUSED, and the length of what is in the slot
 READY, PIXELS, REFUSED = range(3)
-PIXEL_BYTES = MAX_CROP * MAX_CROP * 3
+# Length of the bytes, memory that their pixels take, number of squares; then each square: resize,
+# crop, at_least, and the places of its interpolation and its fit in their lists.
+_REQUEST = struct.Struct("<IQB")
+_SQUARE = struct.Struct("<HHHBB")
+_INTERPOLATIONS = tuple(INTERPOLATIONS)
+_SQUARE_BYTES = MAX_CROP * MAX_CROP * 3
 # What an image may take besides its pixels: tables of the codecs, and copies of its bytes (one in
 # Python, one without metadata, one in a codec, one on the way).
 _OVERHEAD = 64 << 20
@@ -53,37 +66,71 @@ def main(arguments: list[str]) -> None:
     settings = ChildSettings(**{**values, "formats": tuple(values["formats"])})
     die_with_parent(settings.parent)
     os.nice(settings.niceness)
-    slot = mmap.mmap(settings.memory, settings.max_bytes + PIXEL_BYTES)
+    slot = mmap.mmap(settings.memory, settings.max_bytes + MOST_ROW_BYTES)
     started_with = _restrict(settings.memory_limit)
     limits = ImageLimits(
         settings.max_bytes, settings.max_pixels, settings.formats, settings.max_ratio
     )
     with socket.socket(fileno=settings.socket) as channel:
         channel.sendall(REPLY.pack(READY, 0))
-        while request := channel.recv(REQUEST.size, socket.MSG_WAITALL):
-            length, cost, resize, crop, index = REQUEST.unpack(request)
+        while (request := _receive(channel)) is not None:
+            length, cost, recipe = request
             allowed = min(settings.memory_limit, _OVERHEAD + _COPIES * length + cost)
             _allow(started_with + allowed)
-            recipe = PixelRecipe(resize, crop, list(INTERPOLATIONS)[index])
-            kind, answer = _answer(slot[:length], limits, recipe)
-            slot[settings.max_bytes : settings.max_bytes + len(answer)] = answer
-            channel.sendall(REPLY.pack(kind, len(answer)))
+            row = np.frombuffer(slot, np.uint8, recipe.row_bytes, settings.max_bytes)
+            answer = _answer(slot[:length], limits, recipe, row)
+            if answer is None:
+                channel.sendall(REPLY.pack(PIXELS, recipe.row_bytes))
+            else:
+                slot[settings.max_bytes : settings.max_bytes + len(answer)] = answer
+                channel.sendall(REPLY.pack(REFUSED, len(answer)))
 
 
-def _answer(data: bytes, limits: ImageLimits, recipe: PixelRecipe) -> tuple[int, bytes]:
+def pack_request(length: int, cost: int, recipe: PixelRecipe) -> bytes:
+    """What a child is asked: the image of `length` bytes in the slot, as `recipe` has it."""
+    squares = (
+        _SQUARE.pack(
+            each.resize,
+            each.crop,
+            each.at_least,
+            _INTERPOLATIONS.index(each.interpolation),
+            FITS.index(each.fit),
+        )
+        for each in recipe.squares
+    )
+    return b"".join((_REQUEST.pack(length, cost, len(recipe.squares)), *squares))
+
+
+def _receive(channel: socket.socket) -> tuple[int, int, PixelRecipe] | None:
+    """None when the parent has closed the socket."""
+    if not (request := channel.recv(_REQUEST.size, socket.MSG_WAITALL)):
+        return None
+    length, cost, count = _REQUEST.unpack(request)
+    squares = channel.recv(count * _SQUARE.size, socket.MSG_WAITALL)
+    recipe = PixelRecipe(
+        tuple(
+            Square(resize, crop, _INTERPOLATIONS[how], FITS[fit], least)
+            for resize, crop, least, how, fit in _SQUARE.iter_unpack(squares)
+        )
+    )
+    return length, cost, recipe
+
+
+def _answer(data: bytes, limits: ImageLimits, recipe: PixelRecipe, row: Pixels) -> bytes | None:
+    """Fills `row`, or returns why not."""
     try:
-        image = decode(data, limits, at_least=recipe.resize)
-        return PIXELS, to_pixels(image, recipe).tobytes()
+        fill(row, data, limits, recipe)
+        return None
     except InvalidImage as error:
-        return REFUSED, json.dumps([error.reason, error.message]).encode()
+        return json.dumps([error.reason, error.message]).encode()
     except MemoryError:
-        return REFUSED, b'["IMAGE_MEMORY_EXCEEDED", ""]'
+        return b'["IMAGE_MEMORY_EXCEEDED", ""]'
 
 
 def _restrict(memory_limit: int) -> int:
     """Gives up what the process does not need; the bytes of address space that it has now."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    now = pages * mmap.PAGESIZE + PIXEL_BYTES
+    now = pages * mmap.PAGESIZE + _SQUARE_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (now + memory_limit, now + memory_limit))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -22,7 +22,7 @@ from services.imaging.decode_queue import DecodeQueue, Job
 from services.imaging.headers import inspect
 from services.imaging.limits import ImageLimits
 from services.imaging.look_ahead import in_order
-from services.imaging.resizing import PixelRecipe, Pixels
+from services.imaging.resizing import PixelRecipe, Pixels, at_least
 from services.imaging.verdicts import Verdict, refuse
 
 _BULK_NICENESS = 5  # forwards and query photos go first when cores are short
@@ -73,7 +73,7 @@ class DecodePool:
         return tuple(child.pid for child in self._children if child)
 
     def submit(self, data: bytes, recipe: PixelRecipe, *, urgent: bool = False) -> "Future[Pixels]":
-        """Pixels uint8 [crop, crop, 3] to come, or InvalidImage, or Unavailable (no children).
+        """Pixels uint8 [recipe.row_bytes] to come, or InvalidImage, or Unavailable (no children).
 
         What the header gives away is refused without a child. Waits while bulk images that wait
         hold many megabytes. Cancelling the future drops the image if no child has it yet.
@@ -81,7 +81,7 @@ class DecodePool:
         job = Job(data, recipe, 0, urgent)
         try:
             info = inspect(data, self.limits)
-            job.cost = decoding_bytes(info, recipe.resize)
+            job.cost = decoding_bytes(info, at_least(recipe.squares)) + recipe.row_bytes
         except InvalidImage as error:
             job.result.set_exception(error)
             return job.result

@@ -15,15 +15,14 @@ import numpy as np
 
 from services.core.domain.errors import InvalidImage, Unavailable
 from services.imaging.decode_child import (
-    PIXEL_BYTES,
     PIXELS,
     READY,
     REPLY,
-    REQUEST,
     ChildSettings,
+    pack_request,
 )
 from services.imaging.limits import ImageLimits
-from services.imaging.resizing import INTERPOLATIONS, PixelRecipe, Pixels
+from services.imaging.resizing import MOST_ROW_BYTES, PixelRecipe, Pixels
 from services.imaging.verdicts import Verdict, refuse
 
 _SOURCE_ROOT = Path(__file__).resolve().parents[2]
@@ -56,8 +55,8 @@ class DecodeProcess:
     def __init__(self, limits: ImageLimits, memory_limit: int, niceness: int) -> None:
         self._max_bytes = limits.max_bytes
         memory = os.memfd_create("shelflens-decode", os.MFD_CLOEXEC)
-        os.ftruncate(memory, limits.max_bytes + PIXEL_BYTES)
-        self._slot = mmap.mmap(memory, limits.max_bytes + PIXEL_BYTES)
+        os.ftruncate(memory, limits.max_bytes + MOST_ROW_BYTES)
+        self._slot = mmap.mmap(memory, limits.max_bytes + MOST_ROW_BYTES)
         self._channel, theirs = socket.socketpair()
         theirs.setblocking(True)  # libraries set a default timeout for the process now and then
         settings = ChildSettings(
@@ -86,7 +85,7 @@ class DecodeProcess:
         return self._process.pid
 
     def decode(self, data: bytes, recipe: PixelRecipe, cost: int, seconds: float) -> Pixels:
-        """Pixels uint8 [crop, crop, 3]. Raises InvalidImage, ChildCrashed, TimeoutError.
+        """Pixels uint8 [recipe.row_bytes]. Raises InvalidImage, ChildCrashed, TimeoutError.
 
         `cost` is the memory in bytes that the header asks for; the child gets a little more.
 
@@ -96,19 +95,17 @@ class DecodeProcess:
         if len(data) > self._max_bytes:  # it would not fit into the slot
             raise refuse(Verdict.IMAGE_TOO_LARGE, f"{len(data)} bytes, limit {self._max_bytes}")
         self._slot[: len(data)] = data
-        index = list(INTERPOLATIONS).index(recipe.interpolation)
         try:
-            request = REQUEST.pack(len(data), cost, recipe.resize, recipe.crop, index)
-            self._channel.sendall(request)
+            self._channel.sendall(pack_request(len(data), cost, recipe))
         except OSError as error:
             raise ChildCrashed from error
         kind, length = self._wait(seconds)
         start = self._max_bytes
         if kind != PIXELS:
             raise _refusal(self._slot[start : start + length])
-        shape = (recipe.crop, recipe.crop, 3)
-        count = recipe.crop * recipe.crop * 3
-        return np.frombuffer(self._slot, np.uint8, count, start).reshape(shape).copy()
+        if length != recipe.row_bytes:
+            raise ChildCrashed
+        return np.frombuffer(self._slot, np.uint8, length, start).copy()
 
     def close(self) -> None:
         """Kills the child and frees what it held; may be called again."""
@@ -142,7 +139,7 @@ class DecodeProcess:
         if len(reply) < REPLY.size:
             raise ChildCrashed
         kind, length = REPLY.unpack(reply)
-        if length > PIXEL_BYTES or (wanted is not None and kind != wanted):
+        if length > MOST_ROW_BYTES or (wanted is not None and kind != wanted):
             raise ChildCrashed
         return kind, length
 

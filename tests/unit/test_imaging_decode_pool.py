@@ -17,18 +17,21 @@ import pytest
 from PIL import Image
 
 from services.core.domain.errors import DeadlineExceeded, InvalidImage, Unavailable
+from services.core.domain.pixel_views import split_views
 from services.imaging.decode_pool import DecodePool
 from services.imaging.decoding import decode
 from services.imaging.limits import ImageLimits
-from services.imaging.resizing import PixelRecipe, Pixels, to_pixels
+from services.imaging.resizing import PixelRecipe, Pixels, Square, to_pixels
 
-RECIPE = PixelRecipe(40, 32)
+SQUARE = Square(40, 32)
+RECIPE = PixelRecipe((SQUARE,))
+ROW = (32 * 32 * 3,)
 
 
-def photo(seed: int = 0, size: int = 200) -> bytes:
+def photo(seed: int = 0, size: int = 200, kind: str = "JPEG") -> bytes:
     noise = np.random.default_rng(seed).integers(0, 256, (size, size, 3), np.uint8)
     file = io.BytesIO()
-    Image.fromarray(noise).save(file, "JPEG")
+    Image.fromarray(noise).save(file, kind)
     return file.getvalue()
 
 
@@ -61,11 +64,42 @@ def wait_for(condition: object, seconds: float = 20.0) -> None:
 
 
 def test_the_pool_gives_the_pixels_of_the_plain_path(pool: DecodePool) -> None:
-    expected = to_pixels(decode(photo(), ImageLimits(), at_least=40), RECIPE)
+    expected = to_pixels(decode(photo(), ImageLimits(), at_least=40), SQUARE).ravel()
     assert np.array_equal(pool.decode(photo(), RECIPE), expected)
     bulk = pool.submit(photo(), RECIPE).result()
     assert np.array_equal(bulk, expected)
     assert bulk.flags.writeable
+
+
+def test_one_row_has_the_pixels_of_every_square(pool: DecodePool) -> None:
+    squares = (Square(40, 32), Square(64, 64, "lanczos", "pad"), Square(50, 50, "bilinear"))
+    recipe = PixelRecipe(squares)
+    row = pool.decode(photo(), recipe)
+    assert row.shape == (recipe.row_bytes,)
+    for square, pixels in zip(squares, split_views(row, recipe.views), strict=True):
+        assert np.array_equal(pixels.ravel(), pool.decode(photo(), PixelRecipe((square,))))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_square_does_not_depend_on_those_beside_it(pool: DecodePool, kind: str) -> None:
+    # A JPEG of 1,200 pixels is decoded at an eighth for the one and in full for the other.
+    data, small, large = photo(1, 1200, kind), Square(100, 90), Square(1000, 900)
+    both = pool.decode(data, PixelRecipe((small, large)))
+    alone = [pool.decode(data, PixelRecipe((each,))) for each in (small, large)]
+    assert np.array_equal(both, np.concatenate(alone))
+    shared = Square(100, 90, at_least=1000)
+    differs = not np.array_equal(pool.decode(data, PixelRecipe((shared,))), alone[0])
+    assert differs == (kind == "JPEG")
+
+
+def test_the_largest_row_is_delivered(pool: DecodePool) -> None:
+    recipe = PixelRecipe(tuple(Square(1004 + n, 1004 + n) for n in range(21)))
+    row = pool.decode(photo(2), recipe, timeout=60)
+    assert row.shape == (recipe.row_bytes,)
+    first, *_, last = split_views(row, recipe.views)
+    for pixels in (first, last):
+        assert pixels.std() > 10
+    assert pool.decode(photo(), RECIPE).shape == ROW
 
 
 def test_many_come_back_in_order_with_refusals_in_their_places(pool: DecodePool) -> None:
@@ -107,14 +141,16 @@ def test_an_image_that_takes_too_long_costs_only_itself(slow_png: bytes) -> None
 def test_an_image_that_needs_too_much_memory_costs_only_itself(slow_png: bytes) -> None:
     with DecodePool(1, reserved=0, memory_limit=64 << 20) as pool:
         assert refused_with(pool.submit(slow_png, RECIPE)) == "IMAGE_MEMORY_EXCEEDED"
-        assert pool.decode(photo(), RECIPE).shape == (32, 32, 3)
+        assert pool.decode(photo(), RECIPE).shape == ROW
 
 
 def test_the_largest_allowed_image_fits_into_the_memory_limit() -> None:
     file = io.BytesIO()
     Image.new("RGBA", (7000, 7000), (1, 2, 3, 4)).save(file, "PNG", compress_level=1)
     with DecodePool(1, reserved=0) as pool:
-        assert pool.decode(file.getvalue(), RECIPE).shape == (32, 32, 3)
+        assert pool.decode(file.getvalue(), RECIPE).shape == ROW
+        largest = PixelRecipe((Square(1024, 1024), Square(1024, 1024, fit="pad")))
+        assert pool.decode(file.getvalue(), largest).shape == (largest.row_bytes,)
 
 
 def test_an_image_whose_child_dies_twice_is_refused_and_the_next_one_is_decoded(
@@ -130,14 +166,14 @@ def test_an_image_whose_child_dies_twice_is_refused_and_the_next_one_is_decoded(
                 killed.add(pid)
             time.sleep(0.005)
         assert refused_with(result) == "IMAGE_DECODE_CRASHED"
-        assert pool.decode(photo(), RECIPE).shape == (32, 32, 3)
+        assert pool.decode(photo(), RECIPE).shape == ROW
 
 
 def test_a_child_killed_while_idle_costs_no_image() -> None:
     with DecodePool(1, reserved=0) as pool:
         pool.decode(photo(), RECIPE)
         os.kill(pool.pids[0], signal.SIGKILL)
-        assert pool.decode(photo(1), RECIPE).shape == (32, 32, 3)
+        assert pool.decode(photo(1), RECIPE).shape == ROW
 
 
 def test_a_default_timeout_of_the_process_does_not_reach_a_child() -> None:
@@ -159,7 +195,7 @@ def test_a_frozen_child_is_replaced() -> None:
         pool.decode(photo(), RECIPE)
         os.kill(pool.pids[0], signal.SIGSTOP)
         assert refused_with(pool.submit(photo(), RECIPE)) == "IMAGE_DECODE_TIMEOUT"
-        assert pool.decode(photo(), RECIPE).shape == (32, 32, 3)
+        assert pool.decode(photo(), RECIPE).shape == ROW
 
 
 def test_queries_overtake_bulk_work_and_the_reserved_child_is_theirs(
@@ -167,7 +203,7 @@ def test_queries_overtake_bulk_work_and_the_reserved_child_is_theirs(
 ) -> None:
     pool.decode(photo(), RECIPE)
     slow = [pool.submit(slow_png, RECIPE) for _ in range(3)]
-    assert pool.decode(photo(), RECIPE, timeout=20).shape == (32, 32, 3)
+    assert pool.decode(photo(), RECIPE, timeout=20).shape == ROW
     assert not slow[-1].done()
     for each in slow:
         each.cancel()
@@ -200,6 +236,7 @@ def test_children_are_small_and_hold_neither_torch_nor_our_environment(pool: Dec
 
 PARENT = """
 import sys, time
+from services.core.domain.pixel_views import split_views
 from services.imaging.decode_pool import DecodePool
 pool = DecodePool(2, reserved=1)
 while len(pool.pids) < 3:

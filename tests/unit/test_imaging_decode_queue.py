@@ -7,10 +7,10 @@ import pytest
 
 from services.core.domain.errors import Unavailable
 from services.imaging.decode_queue import DecodeQueue, Job
-from services.imaging.resizing import PixelRecipe
+from services.imaging.resizing import PixelRecipe, Square
 from tests.waiting import eventually
 
-RECIPE = PixelRecipe(40, 32)
+RECIPE = PixelRecipe((Square(40, 32),))
 
 
 def job(cost: int, *, urgent: bool = False, data: bytes = b"x") -> Job:

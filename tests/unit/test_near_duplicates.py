@@ -16,9 +16,9 @@ from services.core.domain.near_duplicates import (
 from services.core.shard_files import Embeddings, read_embeddings, write_embeddings
 from services.demo.catalog import make_products
 from services.demo.packshot import render_packshot
-from services.imaging.resizing import PixelRecipe, to_pixels
+from services.imaging.resizing import Square, to_pixels
 
-RECIPE = PixelRecipe(resize=256, crop=224)
+RECIPE = Square(resize=256, crop=224)
 Picture = Image.Image
 
 
