@@ -1,0 +1,1 @@
+"""Arithmetic on embeddings, in numpy alone."""
