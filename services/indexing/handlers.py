@@ -1,16 +1,20 @@
 """What the indexing worker does with its messages."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from services.core.domain.errors import DataLoss, InvalidArgument
-from services.core.messages import DropCollection, IndexShard, ShardIndexed
+from services.core.domain.errors import InvalidArgument
+from services.core.messages import DropCollection, IndexShard, VerifyCollection
+from services.core.outcomes import CollectionVerified, ShardIndexed
 from services.core.ports import CollectionSpec, ObjectStore, PayloadChange, Point, VectorStore
-from services.core.shard_files import Embeddings, PlannedPoint, read_embeddings, read_plan
+from services.core.shard_files import PlannedPoint, read_plan
+from services.indexing.plan_vectors import BATCH, PlanVectors
+from services.indexing.verifying import Verifier
+from services.retrieval.linear_store import LinearStore
 
-BATCH = 256
 _ACTIONS = ("upsert", "payload", "delete")
+_STORAGE = {"quantization": str, "on_disk": bool}
 T = TypeVar("T")
 
 
@@ -21,45 +25,65 @@ class Indexer:
     def __init__(self, objects: ObjectStore, vectors: VectorStore) -> None:
         self._objects = objects
         self._vectors = vectors
+        self._linears = LinearStore(objects)
 
     def index_shard(self, message: IndexShard) -> ShardIndexed:
         """Returns when all points of the plan are searchable, or gone.
 
-        Raises NotFound when the plan or a file that it names is missing, DataLoss when one is
-        damaged, FailedPrecondition (COLLECTION_DIFFERS), InvalidArgument (UNKNOWN_ACTION,
-        DIMENSION_MISMATCH).
+        Raises NotFound when the plan or a file that it or the model names is missing, DataLoss when
+        one is damaged, FailedPrecondition (COLLECTION_DIFFERS), InvalidArgument (UNKNOWN_ACTION,
+        UNKNOWN_STORAGE_OPTION, PLAN_DIFFERS, DIMENSION_MISMATCH).
         """
-        plan = read_plan(self._objects.get(message.plan))
+        plan = self._plan(message.plan)
+        spec = _collection(message)
+        vectors = PlanVectors(self._objects, self._linears, message.model)
+        self._vectors.ensure_collection(spec)
+        also = {"catalog": message.tenant} if message.tenant else {}
+        # Deletes last: one that is newer than an upsert of the same plan must find its point.
+        for batch, rows in vectors.batches([each for each in plan if each.action == "upsert"]):
+            points = [
+                Point(each.point_id, row, _payload(each, also))
+                for each, row in zip(batch, rows, strict=True)
+            ]
+            self._vectors.upsert(spec.name, points)
+        self._change(spec.name, [each for each in plan if each.action == "payload"], also)
+        self._delete(spec.name, [each for each in plan if each.action == "delete"])
+        return ShardIndexed(points=len(plan))
+
+    def verify(self, message: VerifyCollection) -> CollectionVerified:
+        """Compares a collection with the plan of its probes. An unknown one misses them all.
+
+        Raises as `index_shard` for the plan, the model and their files.
+        """
+        planned = [each for each in self._plan(message.probes) if each.action == "upsert"]
+        vectors = PlanVectors(self._objects, self._linears, message.model)
+        verifier = Verifier(self._vectors, message.collection, message.tenant or None)
+        for batch, rows in vectors.batches(planned):
+            verifier.look_up([each.point_id for each in batch], rows)
+        return verifier.outcome()
+
+    def drop(self, message: DropCollection) -> None:
+        """Removes the collection, or a tenant's points from a shared one; they may be gone."""
+        if message.tenant:
+            self._vectors.drop_catalog(message.collection, message.tenant)
+        else:
+            self._vectors.drop_collection(message.collection)
+
+    def _plan(self, key: str) -> list[PlannedPoint]:
+        plan = read_plan(self._objects.get(key))
         unknown = {each.action for each in plan}.difference(_ACTIONS)
         if unknown:
             raise InvalidArgument(
-                f"plan {message.plan} has unknown actions: {', '.join(sorted(unknown))}",
+                f"plan {key} has unknown actions: {', '.join(sorted(unknown))}",
                 reason="UNKNOWN_ACTION",
             )
-        spec = CollectionSpec(message.collection, message.dimension, message.distance)
-        self._vectors.ensure_collection(spec)
-        # Deletes last: one that is newer than an upsert of the same plan must find its point.
-        self._upsert(message.collection, [each for each in plan if each.action == "upsert"])
-        self._change(message.collection, [each for each in plan if each.action == "payload"])
-        self._delete(message.collection, [each for each in plan if each.action == "delete"])
-        return ShardIndexed(points=len(plan))
+        return plan
 
-    def drop(self, message: DropCollection) -> None:
-        """Removes the collection; it may be gone already."""
-        self._vectors.drop_collection(message.collection)
-
-    def _upsert(self, collection: str, planned: list[PlannedPoint]) -> None:
-        # File by file, so that one is in memory at a time.
-        planned.sort(key=lambda each: (each.embeddings, each.embedding_row))
-        for key, rows in groupby(planned, key=lambda each: each.embeddings):
-            embeddings = read_embeddings(self._objects.get(key))
-            for batch in _batches(rows):
-                points = [_point(each, key, embeddings) for each in batch]
-                self._vectors.upsert(collection, points)
-
-    def _change(self, collection: str, planned: list[PlannedPoint]) -> None:
+    def _change(
+        self, collection: str, planned: list[PlannedPoint], also: Mapping[str, object]
+    ) -> None:
         for batch in _batches(iter(planned)):
-            changes = [PayloadChange((each.point_id,), _payload(each)) for each in batch]
+            changes = [PayloadChange((each.point_id,), _payload(each, also)) for each in batch]
             self._vectors.set_payloads(collection, changes)
 
     def _delete(self, collection: str, planned: list[PlannedPoint]) -> None:
@@ -69,18 +93,22 @@ class Indexer:
                 self._vectors.delete(collection, [each.point_id for each in batch], revision)
 
 
-def _point(planned: PlannedPoint, key: str, embeddings: Embeddings) -> Point:
-    rows = embeddings.embeddings
-    if not 0 <= planned.embedding_row < len(rows):
-        raise DataLoss(
-            f"embeddings file {key} has {len(rows)} rows, the plan wants {planned.embedding_row}",
-            reason="EMBEDDINGS_INCOMPLETE",
-        )
-    return Point(planned.point_id, rows[planned.embedding_row], _payload(planned))
+def _collection(message: IndexShard) -> CollectionSpec:
+    options: dict[str, Any] = dict(message.storage)
+    for name, value in options.items():
+        if not isinstance(value, _STORAGE.get(name, ())):
+            raise InvalidArgument.field(
+                "storage",
+                f"{name}={value!r} is not known: use quantization (text) and on_disk (true, false)",
+                reason="UNKNOWN_STORAGE_OPTION",
+            )
+    return CollectionSpec(
+        message.collection, message.dimension, message.distance, bool(message.tenant), **options
+    )
 
 
-def _payload(planned: PlannedPoint) -> dict[str, object]:
-    return {**planned.payload, "revision": planned.revision}
+def _payload(planned: PlannedPoint, also: Mapping[str, object]) -> dict[str, object]:
+    return {**planned.payload, **also, "revision": planned.revision}
 
 
 def _batches(items: Iterator[T]) -> Iterator[Sequence[T]]:

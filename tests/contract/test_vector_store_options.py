@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -90,6 +90,38 @@ def test_a_collection_that_exists_keeps_its_options(connect: Connect) -> None:
             after.ensure_collection(CollectionSpec(name, DIMENSION + 1))
         after.drop_collection(name)
         assert after.options(name) is None
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(
+    ("quantization", "on_disk"), [("int8", True), ("int8", None), ("none", False), (None, True)]
+)
+def test_a_spec_overrules_the_options_of_the_adapter(
+    connect: Connect, quantization: str | None, on_disk: bool | None, shared: bool
+) -> None:
+    name = f"test-{uuid.uuid4()}"
+    spec = CollectionSpec(name, DIMENSION, "cosine", shared, quantization, on_disk)
+    for options in (CollectionOptions(hnsw_m=8), replace(OPTIONS["int8"], vectors_on_disk=False)):
+        with closing(connect(options=options)) as vectors:
+            vectors.ensure_collection(spec)
+            made = vectors.options(name)
+            assert made is not None
+            assert made.quantization == (quantization or options.quantization)
+            assert made.vectors_on_disk == (options.vectors_on_disk if on_disk is None else on_disk)
+            assert made.hnsw_m == (0 if shared else options.hnsw_m)
+            other = replace(spec, quantization="int8" if quantization == "none" else "none")
+            vectors.ensure_collection(other)
+            assert vectors.options(name) == made
+            vectors.drop_collection(name)
+
+
+def test_a_quantization_that_is_not_known_is_refused(store: VectorStore) -> None:
+    name = f"test-{uuid.uuid4()}"
+    with pytest.raises(InvalidArgument) as refused:
+        store.ensure_collection(CollectionSpec(name, DIMENSION, quantization="int4"))
+    assert refused.value.metadata["field"] == "quantization"
+    with pytest.raises(NotFound):
+        store.upsert(name, [point(1, unit(1))])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from services.core.domain.catalog import category_prefixes
 from services.core.domain.errors import DeadlineExceeded
 from services.core.domain.filters import NumericRange, SearchFilter
+from services.core.domain.ranking import GroupBy
 from services.core.ports import CollectionSpec, VectorStore
 from tests.contract import vector_stores
 from tests.contract.vector_stores import DIMENSION, an_id, found, point, unit
@@ -85,6 +86,43 @@ def test_distances_are_negative_scores(store: VectorStore, distance: str, order:
     threshold = hits[1].score - 1e-3
     assert len(store.search(name, query, limit=9, score_threshold=threshold)) == 2
     assert store.search(name, query, limit=9, score_threshold=1.0) == []
+    store.drop_collection(name)
+
+
+@pytest.mark.parametrize("quantization", ["none", "int8"])
+@pytest.mark.parametrize(("distance", "order"), [("euclidean", 2), ("manhattan", 1)])
+def test_vectors_of_any_length_are_ordered_by_their_distance(
+    store: VectorStore, distance: str, order: int, quantization: str
+) -> None:
+    name = f"test-{uuid.uuid4()}"
+    store.ensure_collection(CollectionSpec(name, DIMENSION, distance, quantization=quantization))
+    generator = np.random.default_rng(14)
+    lengths = np.geomspace(0.01, 100, 200, dtype=np.float32)
+    rows = generator.standard_normal((200, DIMENSION), np.float32) * lengths[:, None]
+    store.upsert(name, [point(n, row, product=f"p{n}") for n, row in enumerate(rows)])
+    for query in (rows[40], rows[160] * 1.5, np.zeros(DIMENSION, np.float32)):
+        scores = -np.linalg.norm((rows - query).astype(np.float64), order, axis=1)
+        nearest = np.argsort(-scores)[:20]
+        expected = [an_id(int(n)) for n in nearest]
+        hits = store.search(name, query, limit=20)
+        assert [hit.id for hit in hits] == expected
+        found = [hit.score for hit in hits]
+        np.testing.assert_allclose(found, scores[nearest], rtol=1e-4, atol=1e-4)
+        threshold = float((scores[nearest[6]] + scores[nearest[7]]) / 2)
+        near = store.search(name, query, limit=20, score_threshold=threshold)
+        assert [hit.id for hit in near] == expected[:7]
+        (batch,) = store.search_batch(name, [query], limit=20, score_threshold=threshold)
+        assert batch == near
+        groups = store.search_groups(
+            name,
+            query,
+            group_by=GroupBy.PRODUCT,
+            groups=20,
+            per_group=2,
+            score_threshold=threshold,
+        )
+        assert [hit.id for each in groups for hit in each.hits] == [hit.id for hit in near]
+    np.testing.assert_array_equal(store.fetch(name, [an_id(199)])[an_id(199)].vector, rows[199])
     store.drop_collection(name)
 
 

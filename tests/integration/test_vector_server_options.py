@@ -2,12 +2,14 @@
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from services.core.adapters.qdrant_vectors import CollectionOptions, QdrantVectors
+from services.core.domain.errors import InvalidArgument
 from services.core.ports import CollectionSpec
 from tests.integration.test_vector_server import (
     EAGER,
@@ -64,6 +66,66 @@ def test_an_index_over_half_or_quantized_vectors_gives_scores_that_are_right(
             check_searches(vectors, 0.9, tolerance)
             (stored,) = vectors.fetch(SPEC.name, [an_id(7)]).values()
             assert float(stored.vector @ ROWS[7] / np.linalg.norm(stored.vector)) > 0.9999999
+
+
+@pytest.mark.parametrize(("distance", "order"), [("euclidean", 2), ("manhattan", 1)])
+def test_an_index_over_quantized_vectors_of_any_length_keeps_distances(
+    tmp_path: Path, distance: str, order: int
+) -> None:
+    data = tmp_path / "vectors"
+    spec = CollectionSpec(SPEC.name, SPEC.dimension, distance, quantization="int8")
+    rows = ROWS * np.geomspace(0.5, 2, len(ROWS), dtype=np.float32)[:, None]
+    with running(data, EAGER) as server, connected(server.port) as vectors:
+        vectors.ensure_collection(spec)
+        stored = [
+            replace(each, vector=row) for each, row in zip(points(range(1500)), rows, strict=True)
+        ]
+        vectors.upsert(SPEC.name, stored)
+        eventually(lambda: generation(data) >= 2, 60, "the index is built")
+        common = 0
+        for query in (1.2 * vector(number) for number in range(5000, 5040)):
+            scores = -np.linalg.norm(rows - query, order, axis=1)
+            nearest = [an_id(int(n)) for n in np.argsort(-scores)[:10]]
+            hits = vectors.search(SPEC.name, query, limit=10)
+            exact = {each.id: score for each, score in zip(stored, scores, strict=True)}
+            found = [exact[hit.id] for hit in hits]
+            np.testing.assert_allclose([hit.score for hit in hits], found, rtol=1e-4)
+            common += len({hit.id for hit in hits} & set(nearest))
+        assert common / 400 >= 0.9
+
+
+def test_catalogues_in_one_index_stay_apart_over_builds_and_kills(tmp_path: Path) -> None:
+    data = tmp_path / "vectors"
+    spec = CollectionSpec(SPEC.name, SPEC.dimension, "cosine", True, "int8", True)
+    query = vector(5000)
+
+    def check(vectors: QdrantVectors, dropped: int) -> None:
+        for shop in range(0, 50, 7):
+            own = np.arange(shop, 1500, 50)
+            expected = [an_id(int(n)) for n in own[np.argsort(-(ROWS[own] @ query))]]
+            hits = vectors.search(SPEC.name, query, limit=99, catalog=f"shop-{shop}")
+            assert [hit.id for hit in hits] == ([] if shop == dropped else expected)
+
+    with running(data, EAGER) as server, connected(server.port) as vectors:
+        vectors.ensure_collection(spec)
+        of_shops = [
+            replace(each, payload={**each.payload, "catalog": f"shop-{number % 50}"})
+            for number, each in enumerate(points(range(1500)))
+        ]
+        vectors.upsert(SPEC.name, of_shops)
+        check(vectors, -1)
+        eventually(lambda: generation(data) >= 2, 60, "the index is built")
+        check(vectors, -1)
+        vectors.drop_catalog(SPEC.name, "shop-14")
+        kill(server)
+        with running(data, EAGER, server.port), connected(server.port) as afterwards:
+            check(afterwards, 14)
+            assert afterwards.count(SPEC.name) == 1470
+            with pytest.raises(InvalidArgument):
+                afterwards.search(SPEC.name, query, limit=1)
+            made = afterwards.options(SPEC.name)
+            assert made is not None
+            assert (made.quantization, made.vectors_on_disk) == ("int8", True)
 
 
 def test_a_collection_can_ask_for_its_index_earlier_or_never(tmp_path: Path) -> None:

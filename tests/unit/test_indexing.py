@@ -59,6 +59,10 @@ def planned(action: str, number: int, revision: int, **source: Any) -> PlannedPo
     return PlannedPoint(action, an_id(number), revision, payload, **source)
 
 
+def row_of(key: str, row: int) -> dict[str, Any]:
+    return {"embeddings": (key,), "embedding_rows": (row,)}
+
+
 def shard(objects: FileObjects, collection: str, points: Sequence[PlannedPoint]) -> IndexShard:
     key = f"plans/{uuid.uuid4()}"
     objects.put(key, write_plan(points))
@@ -80,9 +84,9 @@ def full(objects: FileObjects, collection: str) -> IndexShard:
     keep_embeddings(objects, "embeddings/a", slice(0, 200))
     keep_embeddings(objects, "embeddings/b", slice(200, 300))
     points = [
-        planned("upsert", n, 1, embeddings="embeddings/a", embedding_row=n)
+        planned("upsert", n, 1, **row_of("embeddings/a", n))
         if n < 200
-        else planned("upsert", n, 1, embeddings="embeddings/b", embedding_row=n - 200)
+        else planned("upsert", n, 1, **row_of("embeddings/b", n - 200))
         for n in range(300)
     ]
     order = np.random.default_rng(1).permutation(300)
@@ -125,7 +129,7 @@ def test_the_newest_action_of_one_plan_wins_wherever_it_stands(
     indexer: Indexer, vectors: VectorStore, objects: FileObjects, collection: str
 ) -> None:
     keep_embeddings(objects, "embeddings/a", slice(0, 9))
-    source = {"embeddings": "embeddings/a", "embedding_row": 3}
+    source = row_of("embeddings/a", 3)
     plan = [
         planned("delete", 1, 7),
         planned("upsert", 1, 6, **source),
@@ -165,10 +169,10 @@ def test_a_plan_that_cannot_be_applied_says_why(
     indexer: Indexer, objects: FileObjects, collection: str
 ) -> None:
     keep_embeddings(objects, "embeddings/a", slice(0, 9))
-    beyond = planned("upsert", 1, 1, embeddings="embeddings/a", embedding_row=9)
+    beyond = planned("upsert", 1, 1, **row_of("embeddings/a", 9))
     with pytest.raises(DataLoss):
         indexer.index_shard(shard(objects, collection, [beyond]))
-    missing = planned("upsert", 1, 1, embeddings="embeddings/none", embedding_row=0)
+    missing = planned("upsert", 1, 1, **row_of("embeddings/none", 0))
     with pytest.raises(NotFound):
         indexer.index_shard(shard(objects, collection, [missing]))
     with pytest.raises(InvalidArgument) as refused:

@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from services.core.adapters.qdrant_vectors import CollectionOptions, QdrantVectors
 from services.core.adapters.qdrant_vectors.batches import BATCH, BATCH_BYTES, batches, readable
 from services.core.adapters.qdrant_vectors.options import create_request, options_from
+from services.core.adapters.qdrant_vectors.payload_indexes import PAYLOAD_INDEXES, missing_indexes
+from services.core.adapters.qdrant_vectors.requests import Wanted
 from services.core.adapters.qdrant_vectors.stubs import q
 from services.core.domain.errors import (
     DeadlineExceeded,
@@ -142,6 +144,31 @@ def test_what_is_not_chosen_is_left_to_the_server() -> None:
     )
     assert made == plain
     assert options_from(q.CollectionConfig()).datatype == "float32"
+
+
+def asked(quantization: str, oversampling: float | None) -> tuple[bool, float | None]:
+    """Whether a search scores the best again, and of how many times as many hits."""
+    spec = CollectionSpec("shop", 4, quantization=quantization)
+    query = Wanted(spec, None, None, None, oversampling).query(np.ones(4, np.float32), 10)
+    params = query.params.quantization
+    return params.rescore, params.oversampling if params.HasField("oversampling") else None
+
+
+def test_a_search_of_quantized_vectors_scores_twice_as_many_again() -> None:
+    assert asked("int8", None) == (True, 2.0)
+    assert asked("int8", 3.0) == (True, 3.0)
+    assert asked("none", None) == (True, None)
+
+
+def test_a_shared_collection_indexes_its_catalogues_as_tenants() -> None:
+    plain = missing_indexes("shop", ["sku"], shared=False)
+    assert {each.field_name for each in plain} == PAYLOAD_INDEXES.keys() - {"sku"}
+    assert not any(each.HasField("field_index_params") for each in plain)
+    (catalog,) = missing_indexes("shop", PAYLOAD_INDEXES, shared=True)
+    assert catalog.field_name == "catalog"
+    assert catalog.field_type == q.FieldType.FieldTypeKeyword
+    assert catalog.field_index_params.keyword_index_params.is_tenant
+    assert missing_indexes("shop", [*PAYLOAD_INDEXES, "catalog"], shared=True) == []
 
 
 def test_every_setting_of_collections_reaches_them() -> None:

@@ -77,7 +77,7 @@ def _options(max_connection_age: float | None) -> list[tuple[str, int]]:
         ("grpc.keepalive_timeout_ms", 10_000),
         # Clients may ping as often, also between calls, without being cut off for it.
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         # Without this a second server on the port would silently take half of the calls.
         ("grpc.so_reuseport", 0),
     ]

@@ -122,7 +122,7 @@ class VectorSettings(Settings):
         "none", description="of new collections: int8 copies of the vectors in memory, or none"
     )
     qdrant_oversampling: float = Field(
-        1.0,
+        2.0,
         ge=1,
         le=16,
         description="with quantization, how many times the wanted hits are scored exactly",

@@ -11,8 +11,9 @@ It owns one qdrant-edge shard per collection, in a directory of its own:
         journal                     updates made since a build began, only during one
 
 A new collection gets the datatype, quantization, placement and graph that it is asked for;
-quantization comes with the index, as in Qdrant. Shards, replicas and write consistency are
-accepted and mean nothing in one process.
+quantization comes with the index, as in Qdrant. A payload index may be one of tenants: the
+catalogues that share a collection. Shards, replicas and write consistency are accepted and mean
+nothing in one process.
 
 An acknowledged write is in the shard's write-ahead log, a mapped file that a killed process leaves
 whole; opening the shard applies it again. Flushing only shortens that log.

@@ -25,10 +25,7 @@ _FIELD_TYPES = {
 def edge_operations(change: Change, spec: CollectionSpec) -> list[edge.UpdateOperation]:
     """Raises Refused (INVALID_ARGUMENT) before anything is applied."""
     if isinstance(change, q.CreateFieldIndexCollection):
-        kind = _FIELD_TYPES.get(change.field_type)
-        if kind is None:
-            raise bad_request(f"field type {change.field_type} is not served here")
-        return [edge.UpdateOperation.create_field_index(change.field_name, kind)]
+        return [edge.UpdateOperation.create_field_index(change.field_name, _schema(change))]
     return [made for each in change.operations for made in _operations(each, spec)]
 
 
@@ -43,6 +40,22 @@ def touched_points(change: Change) -> int:
             conditions = operation.overwrite_payload.points_selector.filter.must
             touched += max((len(each.has_id.has_id) for each in conditions), default=0)
     return touched
+
+
+def _schema(
+    change: q.CreateFieldIndexCollection,
+) -> "edge.PayloadSchemaType | edge.KeywordIndexParams":
+    kind = _FIELD_TYPES.get(change.field_type)
+    if kind is None:
+        raise bad_request(f"field type {change.field_type} is not served here")
+    if not change.HasField("field_index_params"):
+        return kind
+    # Absent parameters are left out, not false as their fields would read.
+    given = change.field_index_params.keyword_index_params.ListFields()
+    names = {descriptor.name for descriptor, _ in given}
+    if kind is not edge.PayloadSchemaType.Keyword or names != {"is_tenant"}:
+        raise bad_request("parameters of indexes other than is_tenant are not served here")
+    return edge.KeywordIndexParams(is_tenant=given[0][1])
 
 
 def _operations(

@@ -1,5 +1,7 @@
 """What a collection is made with and described by, from and to Qdrant's messages."""
 
+import qdrant_edge as edge
+
 from services.core.adapters.qdrant_vectors.options import (
     CollectionOptions,
     create_request,
@@ -39,10 +41,7 @@ def description(collection: Collection) -> q.GetCollectionInfoResponse:
     spec = collection.spec
     info = collection.shard.info()
     made = create_request(spec, _DISTANCE_VALUES[spec.distance], collection.options)
-    schema = {
-        field: q.PayloadSchemaInfo(data_type=_schema_type(index.data_type), points=index.points)
-        for field, index in info.payload_schema.items()
-    }
+    schema = {field: _index(index) for field, index in info.payload_schema.items()}
     return q.GetCollectionInfoResponse(
         result=q.CollectionInfo(
             status=q.CollectionStatus.Green,
@@ -72,6 +71,15 @@ def _config(request: q.CreateCollection) -> q.CollectionConfig:
     if request.HasField("quantization_config"):
         config.quantization_config.CopyFrom(request.quantization_config)
     return config
+
+
+def _index(index: "edge.PayloadIndexInfo") -> q.PayloadSchemaInfo:
+    described = q.PayloadSchemaInfo(
+        data_type=_schema_type(index.data_type), points=index.points or 0
+    )
+    if isinstance(index.params, edge.KeywordIndexParams):
+        described.params.keyword_index_params.is_tenant = bool(index.params.is_tenant)
+    return described
 
 
 def _schema_type(kind: object) -> q.PayloadSchemaType.ValueType:

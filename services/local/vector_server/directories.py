@@ -64,7 +64,12 @@ class DirectoryDraft:
         self._path = data / f"{_MAKING}{uuid.uuid4().hex}"
         self.generation = self._path / "generation-1"
         self.generation.mkdir(parents=True)
-        described = asdict(spec) | {"options": asdict(options)}
+        described = {
+            "name": spec.name,
+            "dimension": spec.dimension,
+            "distance": spec.distance,
+            "options": asdict(options),
+        }
         (self._path / "collection.json").write_text(json.dumps(described))
         (self._path / "current").write_text(self.generation.name)
 

@@ -10,7 +10,7 @@ from services.core.adapters.qdrant_vectors.aliases import Aliases
 from services.core.adapters.qdrant_vectors.batches import BATCH, batches, readable
 from services.core.adapters.qdrant_vectors.collections import Collections, check_vector
 from services.core.adapters.qdrant_vectors.connection import Connection
-from services.core.adapters.qdrant_vectors.filters import not_newer_than
+from services.core.adapters.qdrant_vectors.filters import not_newer_than, of_catalog
 from services.core.adapters.qdrant_vectors.options import CollectionOptions
 from services.core.adapters.qdrant_vectors.searches import Searches
 from services.core.adapters.qdrant_vectors.stubs import q
@@ -36,9 +36,9 @@ class QdrantVectors(VectorStore):
 
     Payloads of hits hold requests.HIT_FIELDS only.
     `timeout` in seconds bounds every call that gets none of its own; a server that is away is
-    waited for `retry_seconds`, within that. `options` are for new collections. `oversampling`:
-    how many times `limit` the quantized search of such collections finds before the best are
-    scored exactly; None is the server's choice. `ca_file`: see Connection.
+    waited for `retry_seconds`, within that. `options` are for new collections, where their specs do
+    not overrule them. `oversampling`: how many times `limit` the search of a quantized collection
+    finds before the best are scored exactly; None is twice. `ca_file`: see Connection.
     Opens its connection with the first call, not here.
 
     Raises FailedPrecondition (CA_FILE_UNREADABLE).
@@ -81,6 +81,9 @@ class QdrantVectors(VectorStore):
     def drop_collection(self, name: str) -> None:
         self._collections.drop(name)
 
+    def drop_catalog(self, collection: str, catalog: str) -> None:
+        self._write_if_known(collection, [_deletion(of_catalog(catalog))])
+
     def options(self, collection: str) -> CollectionOptions | None:
         """What the server says that the collection was made with; None where there is none."""
         return self._collections.options(collection)
@@ -112,9 +115,7 @@ class QdrantVectors(VectorStore):
     def delete(self, collection: str, ids: Sequence[str], revision: int) -> None:
         for start in range(0, len(ids), BATCH):
             guard = not_newer_than(revision, ids[start : start + BATCH])
-            deletion = q.PointsUpdateOperation.DeletePoints(points=q.PointsSelector(filter=guard))
-            operation = q.PointsUpdateOperation(delete_points=deletion)
-            self._write_if_known(collection, [operation])
+            self._write_if_known(collection, [_deletion(guard)])
 
     def search(
         self,
@@ -123,10 +124,13 @@ class QdrantVectors(VectorStore):
         *,
         limit: int,
         where: SearchFilter | None = None,
+        catalog: str | None = None,
         score_threshold: float | None = None,
         timeout: float | None = None,
     ) -> list[ScoredPoint]:
-        return self._searches.one(collection, vector, limit, where, score_threshold, timeout)
+        return self._searches.one(
+            collection, vector, limit, where, catalog, score_threshold, timeout
+        )
 
     def search_batch(
         self,
@@ -135,10 +139,13 @@ class QdrantVectors(VectorStore):
         *,
         limit: int,
         where: SearchFilter | None = None,
+        catalog: str | None = None,
         score_threshold: float | None = None,
         timeout: float | None = None,
     ) -> list[list[ScoredPoint]]:
-        return self._searches.many(collection, vectors, limit, where, score_threshold, timeout)
+        return self._searches.many(
+            collection, vectors, limit, where, catalog, score_threshold, timeout
+        )
 
     def search_groups(
         self,
@@ -149,11 +156,20 @@ class QdrantVectors(VectorStore):
         groups: int,
         per_group: int,
         where: SearchFilter | None = None,
+        catalog: str | None = None,
         score_threshold: float | None = None,
         timeout: float | None = None,
     ) -> list[PointGroup]:
         return self._searches.groups(
-            collection, vector, group_by, groups, per_group, where, score_threshold, timeout
+            collection,
+            vector,
+            group_by,
+            groups,
+            per_group,
+            where,
+            catalog,
+            score_threshold,
+            timeout,
         )
 
     def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Point]:
@@ -177,9 +193,13 @@ class QdrantVectors(VectorStore):
                 found[each.id.uuid] = Point(each.id.uuid, vector, payload)
         return found
 
-    def count(self, collection: str) -> int:
+    def count(self, collection: str, catalog: str | None = None) -> int:
         try:
-            request = q.CountPoints(collection_name=collection, exact=True)
+            request = q.CountPoints(
+                collection_name=collection,
+                exact=True,
+                filter=None if catalog is None else of_catalog(catalog),
+            )
             return int(self._connection.call(self._points.Count, request).result.count)
         except NotFound:
             return 0
@@ -215,6 +235,13 @@ def _upsert(revision: int, run: Iterator[tuple[int, q.PointStruct]]) -> q.Points
         upsert=q.PointsUpdateOperation.PointStructList(
             points=map(itemgetter(1), run), update_filter=not_newer_than(revision)
         )
+    )
+
+
+def _deletion(where: q.Filter) -> q.PointsUpdateOperation:
+    points = q.PointsSelector(filter=where)
+    return q.PointsUpdateOperation(
+        delete_points=q.PointsUpdateOperation.DeletePoints(points=points)
     )
 
 

@@ -8,6 +8,7 @@ from services.core.adapters.qdrant_vectors.options import (
     create_request,
     options_from,
 )
+from services.core.adapters.qdrant_vectors.payload_indexes import is_shared, missing_indexes
 from services.core.adapters.qdrant_vectors.stubs import q
 from services.core.domain.errors import (
     AlreadyExists,
@@ -17,17 +18,6 @@ from services.core.domain.errors import (
 )
 from services.core.ports import CollectionSpec, Float32
 
-PAYLOAD_INDEXES = {
-    "product": q.FieldType.FieldTypeKeyword,
-    "sku": q.FieldType.FieldTypeKeyword,
-    "parent": q.FieldType.FieldTypeKeyword,
-    "categories": q.FieldType.FieldTypeKeyword,
-    "labels": q.FieldType.FieldTypeKeyword,
-    "sha256": q.FieldType.FieldTypeKeyword,
-    "price": q.FieldType.FieldTypeFloat,
-    "stock": q.FieldType.FieldTypeFloat,
-    "revision": q.FieldType.FieldTypeInteger,
-}
 _DISTANCES = {
     "cosine": q.Distance.Cosine,
     "euclidean": q.Distance.Euclid,
@@ -48,7 +38,7 @@ class Collections:
         self._specs: dict[str, CollectionSpec] = {}
 
     def spec(self, name: str, timeout: float | None = None) -> CollectionSpec | None:
-        """The collection's shape, None when there is no such collection."""
+        """What the collection was made with, None when there is no such collection."""
         known = self._specs.get(name)
         if known is not None:
             return known
@@ -75,14 +65,17 @@ class Collections:
             if info is None:
                 raise NotFound(f"collection {spec.name} was dropped while it was made")
         stored = self._remember(spec.name, info)
-        if stored != spec:
+        if (stored.dimension, stored.distance) != (spec.dimension, spec.distance):
             raise FailedPrecondition(
                 f"collection {spec.name} has {stored.dimension} dimensions and {stored.distance} "
                 f"distance, not {spec.dimension} and {spec.distance}: use another name",
                 reason="COLLECTION_DIFFERS",
             )
-        for field in PAYLOAD_INDEXES.keys() - info.payload_schema.keys():
-            self._index(spec.name, field)
+        missing = missing_indexes(spec.name, info.payload_schema, shared=spec.shared)
+        for request in missing:
+            self._connection.call(self._points.CreateFieldIndex, request)
+        if missing:
+            self.forget(spec.name)  # it may be shared from now on
 
     def drop(self, name: str) -> None:
         self.forget(name)
@@ -99,12 +92,6 @@ class Collections:
             # Another worker was faster; some versions call that a bad request.
             if "exists" not in error.message:
                 raise
-
-    def _index(self, name: str, field: str) -> None:
-        request = q.CreateFieldIndexCollection(
-            collection_name=name, field_name=field, field_type=PAYLOAD_INDEXES[field], wait=True
-        )
-        self._connection.call(self._points.CreateFieldIndex, request)
 
     def _info(self, name: str, timeout: float | None = None) -> q.CollectionInfo | None:
         try:
@@ -124,7 +111,15 @@ class Collections:
                 "distance that is not supported",
                 reason="COLLECTION_DIFFERS",
             )
-        spec = CollectionSpec(name, int(params.size), distance)
+        options = options_from(info.config)
+        spec = CollectionSpec(
+            name,
+            int(params.size),
+            distance,
+            is_shared(info),
+            options.quantization,
+            options.vectors_on_disk,
+        )
         self._specs[name] = spec
         return spec
 

@@ -2,19 +2,29 @@
 
 from collections.abc import Iterable, Sequence
 
+from services.core.adapters.qdrant_vectors.payload_indexes import CATALOG
 from services.core.adapters.qdrant_vectors.stubs import q
 from services.core.adapters.qdrant_vectors.wire import point_ids
 from services.core.domain.filters import NumericRange, SearchFilter
 
 
-def search_conditions(where: SearchFilter) -> q.Filter:
-    """All of the conditions; within one list any value matches.
+def search_conditions(where: SearchFilter | None, catalog: str | None) -> q.Filter | None:
+    """All of the conditions, None where there is none; within one list any value matches.
 
     Payloads hold every prefix of a category path, so a category also finds its sub-categories.
     """
-    lists = (("categories", where.categories), ("labels", where.labels), ("sku", where.skus))
-    conditions = [_any_of(field, values) for field, values in lists if values]
-    return q.Filter(must=conditions + [_within(each) for each in where.ranges])
+    conditions = [] if catalog is None else list(of_catalog(catalog).must)
+    if where is not None:
+        lists = (("categories", where.categories), ("labels", where.labels), ("sku", where.skus))
+        conditions += [_any_of(field, values) for field, values in lists if values]
+        conditions += [_within(each) for each in where.ranges]
+    return q.Filter(must=conditions) if conditions else None
+
+
+def of_catalog(catalog: str) -> q.Filter:
+    """The points of one catalogue in a shared collection."""
+    field = q.FieldCondition(key=CATALOG, match=q.Match(keyword=catalog))
+    return q.Filter(must=[q.Condition(field=field)])
 
 
 def not_newer_than(revision: int, ids: Sequence[str] | None = None) -> q.Filter:

@@ -1,6 +1,6 @@
 """How new collections are kept, and how searches use what is kept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from services.core.adapters.qdrant_vectors.stubs import q
@@ -63,6 +63,21 @@ class CollectionOptions:
             if value is not None and value < least:
                 raise InvalidArgument.field(name, f"{value} is less than {least}")
 
+    def overruled_by(self, spec: CollectionSpec) -> "CollectionOptions":
+        """What a collection is made with whose spec chooses some of it.
+
+        One that is shared has no graph: a search looks at the points of one catalogue, which are
+        few, and a graph over those of all would cost hours and serve nobody.
+
+        Raises InvalidArgument for a quantization that is not known.
+        """
+        chosen: dict[str, Any] = {
+            "quantization": spec.quantization,
+            "vectors_on_disk": spec.on_disk,
+            "hnsw_m": 0 if spec.shared else None,
+        }
+        return replace(self, **{name: each for name, each in chosen.items() if each is not None})
+
     def datatype_for(self, distance: str) -> Datatype:
         """The datatype of a collection with that distance."""
         return self.datatype if distance == "cosine" else "float32"
@@ -71,7 +86,8 @@ class CollectionOptions:
 def create_request(
     spec: CollectionSpec, distance: q.Distance.ValueType, options: CollectionOptions
 ) -> q.CreateCollection:
-    """The call that makes a collection; whatever is None stays unset."""
+    """The call that makes a collection; whatever is None stays unset. The spec overrules."""
+    options = options.overruled_by(spec)
     datatype = options.datatype_for(spec.distance)
     vectors = q.VectorParams(
         size=spec.dimension,

@@ -11,7 +11,7 @@ from services.core.adapters.qdrant_vectors.connection import Connection
 from services.core.adapters.qdrant_vectors.filters import with_parent, without_parent
 from services.core.adapters.qdrant_vectors.requests import Wanted
 from services.core.adapters.qdrant_vectors.stubs import q
-from services.core.domain.errors import DeadlineExceeded, NotFound
+from services.core.domain.errors import DeadlineExceeded, InvalidArgument, NotFound
 from services.core.domain.filters import SearchFilter
 from services.core.domain.ranking import GroupBy
 from services.core.ports import Float32, PointGroup, ScoredPoint
@@ -36,11 +36,12 @@ class Searches:
         vector: Float32,
         limit: int,
         where: SearchFilter | None,
+        catalog: str | None,
         threshold: float | None,
         timeout: float | None,
     ) -> list[ScoredPoint]:
         remaining = _Remaining(f"searching {collection}", timeout)
-        wanted = self._wanted(collection, [vector], where, threshold, remaining)
+        wanted = self._wanted(collection, [vector], where, catalog, threshold, remaining)
         if wanted is None or limit <= 0:
             return []
         request = wanted.query(vector, limit)
@@ -53,11 +54,12 @@ class Searches:
         vectors: Sequence[Float32],
         limit: int,
         where: SearchFilter | None,
+        catalog: str | None,
         threshold: float | None,
         timeout: float | None,
     ) -> list[list[ScoredPoint]]:
         remaining = _Remaining(f"searching {collection}", timeout)
-        wanted = self._wanted(collection, vectors, where, threshold, remaining)
+        wanted = self._wanted(collection, vectors, where, catalog, threshold, remaining)
         if wanted is None or limit <= 0:
             return [[] for _ in vectors]
         queries = [wanted.query(each, limit) for each in vectors]
@@ -78,11 +80,12 @@ class Searches:
         groups: int,
         per_group: int,
         where: SearchFilter | None,
+        catalog: str | None,
         threshold: float | None,
         timeout: float | None,
     ) -> list[PointGroup]:
         remaining = _Remaining(f"searching {collection}", timeout)
-        wanted = self._wanted(collection, [vector], where, threshold, remaining)
+        wanted = self._wanted(collection, [vector], where, catalog, threshold, remaining)
         if wanted is None or groups <= 0 or per_group <= 0:
             return []
         # A product without a parent is a group of its own, which takes a second call.
@@ -107,15 +110,21 @@ class Searches:
         collection: str,
         vectors: Sequence[Float32],
         where: SearchFilter | None,
+        catalog: str | None,
         threshold: float | None,
         remaining: "_Remaining",
     ) -> Wanted | None:
         spec = self._collections.spec(collection, remaining.seconds())
         if spec is None:
             return None
+        if spec.shared and catalog is None:
+            raise InvalidArgument(
+                f"collection {collection} is shared by catalogues: name one to search in",
+                reason="CATALOG_MISSING",
+            )
         for each in vectors:
             check_vector(each, spec)
-        return Wanted(spec, where, threshold, self._oversampling)
+        return Wanted(spec, where, catalog, threshold, self._oversampling)
 
     def _reply(self, method: Any, request: Any, remaining: "_Remaining") -> Any:
         """None when the collection was dropped."""

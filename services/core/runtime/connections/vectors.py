@@ -19,7 +19,7 @@ def open_vectors(settings: VectorSettings) -> QdrantVectors:
         tls=parts.scheme == "https",
         ca_file=settings.qdrant_ca_file,
         options=collection_options(settings),
-        oversampling=oversampling if oversampling > 1 else None,
+        oversampling=oversampling,
     )
 
 
