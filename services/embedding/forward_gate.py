@@ -59,7 +59,7 @@ class ForwardGate:
             thread.start()
 
     def submit(self, forward: Forward, pixels: Batch, *, urgent: bool) -> "Future[Embedded]":
-        """(embeddings [n, d], norms [n]) to come of pixels uint8 [n, h, w, 3].
+        """(embeddings [n, d], norms [n]) to come of pixels uint8 [n, ...].
 
         Urgent passes of the same `forward` may run as one. Cancelling drops what has not begun.
         """

@@ -1,13 +1,11 @@
-"""The use cases: a shard of stored images, and one query photo. Both share pixels and model."""
+"""The use cases: a shard of stored images, and one query photo. Both share pixels and models."""
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import closing
 from typing import TypeVar
-
-import numpy as np
 
 from services.core.domain.errors import (
     DataLoss,
@@ -16,30 +14,35 @@ from services.core.domain.errors import (
     NotFound,
     Unavailable,
 )
-from services.core.domain.near_duplicates import THUMBNAIL, fingerprint
-from services.core.messages import EmbedShard, ShardEmbedded
-from services.core.ports import ObjectStore, QueryEmbedding
-from services.core.shard_files import Embeddings, write_embeddings
+from services.core.domain.near_duplicates import fingerprint
+from services.core.messages import EmbedShard
+from services.core.outcomes import ShardEmbedded
+from services.core.ports import Float32, ObjectStore, QueryEmbedding
+from services.core.shard_files import write_embeddings
 from services.core.stored_images import read_image
 from services.embedding.forward_gate import Embedded
 from services.embedding.model_host import HostedModel, ModelHost
+from services.embedding.shard_members import ShardMember, ShardPasses, wanted_by
+from services.embedding.shared_pixels import SharedPixels
 from services.imaging.decode_pool import DecodePool
 from services.imaging.headers import inspect
 from services.imaging.look_ahead import in_order
-from services.imaging.resizing import Pixels
+from services.imaging.resizing import PixelRecipe, Pixels
 
 T = TypeVar("T")
 
 IMAGE_MISSING = "IMAGE_MISSING"
 DIGEST_MISMATCH = "DIGEST_MISMATCH"
 _READERS = 4  # hides the latency of an object store in the network
+_AHEAD_BYTES = 256 << 20  # of pixels that wait for a forward pass
 
 
 class BulkEmbedder:
     """Embeds shards. Several at once are welcome: they share decoders, reader threads and the gate.
 
     `batch` is the number of images in a forward pass: 8 is fastest on a CPU (larger ones leave the
-    cache) and keeps queries waiting least; a GPU wants 64 or more. Memory is bounded by `batch`.
+    cache) and keeps queries waiting least; a GPU wants 64 or more. Memory is bounded by `batch` and
+    the number of embedders.
     """
 
     def __init__(
@@ -52,74 +55,70 @@ class BulkEmbedder:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read-images")
 
     def embed_shard(self, message: EmbedShard) -> ShardEmbedded:
-        """Writes the embeddings of the shard's images to `message.embeddings`.
+        """Writes a file of embeddings for each embedder of the message; every image that one of
+        them wants is decoded once.
 
         Images that are missing, damaged or undecodable are refused one by one. A repeat writes
-        the same again. Raises FailedPrecondition (MODEL_NOT_LOADED), InvalidArgument
-        (INVALID_DIGEST), Unavailable (object store, decoders).
+        the same again. Raises FailedPrecondition (MODEL_NOT_LOADED, NOT_AN_EMBEDDER,
+        PIXELS_UNSUPPORTED), InvalidArgument (BAD_MESSAGE, INVALID_DIGEST), Unavailable (object
+        store, decoders).
         """
-        model = self._models.embedder(message.model_digest)
-        accepted: list[str] = []
-        refused: list[tuple[str, str]] = []
-        prints: list[tuple[str, Pixels]] = []
-        decoded = self._decoded(tuple(dict.fromkeys(message.sha256s)), model, accepted, refused)
-        decoded = _fingerprinted(decoded, prints)
-        parts = list(self._embedded(decoded, model))
-        dimension = model.spec.embedding_dim
-        rows = Embeddings(
-            tuple(accepted),
-            np.concatenate([np.empty((0, dimension), np.float32), *(each[0] for each in parts)]),
-            np.concatenate([np.empty(0, np.float32), *(each[1] for each in parts)]),
-            np.array([each[1] for each in prints], np.uint8).reshape(-1, THUMBNAIL, THUMBNAIL, 3),
-        )
-        self._objects.put(message.embeddings, write_embeddings(rows))
-        return ShardEmbedded(
-            sha256s=tuple(accepted),
-            refused=tuple(refused),
-            picture_hashes=tuple(each[0] for each in prints),
-        )
+        wanted = wanted_by(message)
+        every = frozenset().union(*wanted)
+        sha256s = [each for each in dict.fromkeys(message.sha256s) if each in every]
+        with self._models.embedders(message.embedders) as embedders:
+            members = [
+                ShardMember(embedder, wants)
+                for embedder, wants in zip(embedders, wanted, strict=True)
+            ]
+            outcome = self._embed(sha256s, members)
+        for key, member in zip(message.embeddings, members, strict=True):
+            self._objects.put(key, write_embeddings(member.rows()))
+        return outcome
 
     def close(self) -> None:
         """Stops the reader threads; pool and models belong to the caller."""
         self._readers.shutdown(cancel_futures=True)
 
+    def _embed(self, sha256s: Sequence[str], members: Sequence[ShardMember]) -> ShardEmbedded:
+        pixels = SharedPixels([each.embedder.spec for each in members])
+        accepted: list[str] = []
+        refused: list[tuple[str, str]] = []
+        hashes: list[str] = []
+        passes = ShardPasses(members, self._batch)
+        with closing(passes):
+            for sha256, row in self._decoded(sha256s, pixels.recipe, refused):
+                accepted.append(sha256)
+                picture_hash, thumbnail = fingerprint(pixels.first(row))
+                hashes.append(picture_hash)
+                for number, member in enumerate(members):
+                    if sha256 in member.wanted:
+                        member.sha256s.append(sha256)
+                        member.thumbnails.append(thumbnail)
+                        passes.add(member, pixels.part(row, number))
+            passes.finish()
+        return ShardEmbedded(
+            sha256s=tuple(accepted), refused=tuple(refused), picture_hashes=tuple(hashes)
+        )
+
     def _decoded(
-        self,
-        sha256s: tuple[str, ...],
-        model: HostedModel,
-        accepted: list[str],
-        refused: list[tuple[str, str]],
-    ) -> Iterator[Pixels]:
-        """Pixels of the images that are good, in order; writes down which were and were not."""
-        ahead = 2 * self._batch + 2 * _READERS
+        self, sha256s: Sequence[str], recipe: PixelRecipe, refused: list[tuple[str, str]]
+    ) -> Iterator[tuple[str, Pixels]]:
+        """The images that are good, in order, and their pixels; writes down which were not."""
+        ahead = min(2 * self._batch + 2 * _READERS, max(1, _AHEAD_BYTES // recipe.row_bytes))
         under_way = in_order(
-            sha256s, lambda each: self._readers.submit(self._begin, each, model), ahead
+            sha256s, lambda each: self._readers.submit(self._begin, each, recipe), ahead
         )
         for sha256, begun in zip(sha256s, under_way, strict=True):
             error = begun.exception() or begun.result().exception()
             if error is None:
-                accepted.append(sha256)
-                yield begun.result().result()
+                yield sha256, begun.result().result()
             elif isinstance(error, InvalidImage):
                 refused.append((sha256, error.reason))
             else:
                 raise error
 
-    def _embedded(self, decoded: Iterator[Pixels], model: HostedModel) -> Iterator[Embedded]:
-        """Full batches through the gate, as many under way as there are lanes, results in order."""
-        under_way: deque[Future[Embedded]] = deque()
-        try:
-            for batch in _batches(decoded, self._batch):
-                under_way.append(model.embed_bulk(np.stack(batch)))
-                if len(under_way) > model.gate.lanes:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
-        finally:
-            for each in under_way:
-                each.cancel()
-
-    def _begin(self, sha256: str, model: HostedModel) -> "Future[Pixels]":
+    def _begin(self, sha256: str, recipe: PixelRecipe) -> "Future[Pixels]":
         """Reads an image and hands it to the decoders, which hold readers back when they lag."""
         try:
             data = read_image(self._objects, sha256)
@@ -127,7 +126,7 @@ class BulkEmbedder:
             raise InvalidImage("the image is not stored", reason=IMAGE_MISSING) from error
         except DataLoss as error:
             raise InvalidImage("the stored image is damaged", reason=DIGEST_MISMATCH) from error
-        return self._pool.submit(data, model.recipe)
+        return self._pool.submit(data, recipe)
 
 
 class QueryEmbedder:
@@ -148,18 +147,22 @@ class QueryEmbedder:
         Raises InvalidImage, FailedPrecondition (MODEL_NOT_LOADED), DeadlineExceeded (`timeout` in
         seconds; what has not begun by then is dropped).
         """
-        model = self._models.embedder(model_digest)
         inspect(photo, self._pool.limits)  # refuses most of what is wrong without a child
-        started = time.perf_counter()
         try:
             async with asyncio.timeout(timeout):
-                decoding = self._pool.submit(photo, model.recipe, urgent=True)
-                pixels = await asyncio.wrap_future(decoding)
-                decoded = time.perf_counter()
-                embedded = await asyncio.wrap_future(model.embed_query(pixels))
+                if not self._models.is_loaded(model_digest):
+                    await asyncio.to_thread(self._load, model_digest)
+                with self._models.model(model_digest) as model:
+                    started = time.perf_counter()
+                    decoding = self._pool.submit(photo, model.pixels.recipe, urgent=True)
+                    row = await asyncio.wrap_future(decoding)
+                    decoded = time.perf_counter()
+                    passes = [asyncio.wrap_future(each) for each in model.submit(row)]
+                    embedded = await asyncio.gather(*passes)
+                    embedding, norm = await _composed(model, embedded)
         except TimeoutError as error:
             raise _late(timeout) from error
-        return _query_embedding(embedded, started, decoded)
+        return _query_embedding(embedding, norm, started, decoded)
 
     def embed_here(self, photo: bytes, model_digest: str, timeout: float) -> QueryEmbedding:
         """The same for a thread that waits. Threads that wait at the same time share passes.
@@ -167,18 +170,31 @@ class QueryEmbedder:
         Also raises Unavailable (STOPPING).
         """
         deadline = time.monotonic() + timeout
-        model = self._models.embedder(model_digest)
         inspect(photo, self._pool.limits)
-        started = time.perf_counter()
         try:
-            pixels = _awaited(self._pool.submit(photo, model.recipe, urgent=True), deadline)
-            decoded = time.perf_counter()
-            embedded = _awaited(model.embed_query(pixels), deadline)
+            with self._models.model(model_digest) as model:
+                started = time.perf_counter()
+                decoding = self._pool.submit(photo, model.pixels.recipe, urgent=True)
+                row = _awaited(decoding, deadline)
+                decoded = time.perf_counter()
+                embedded = _all_awaited(model.submit(row), deadline)
+                embedding, norm = model.compose(embedded)
         except TimeoutError as error:
             raise _late(timeout) from error
         except CancelledError as error:
             raise Unavailable("this embedding worker is stopping", reason="STOPPING") from error
-        return _query_embedding(embedded, started, decoded)
+        return _query_embedding(embedding, norm, started, decoded)
+
+    def _load(self, model_digest: str) -> None:
+        with self._models.model(model_digest):
+            pass
+
+
+async def _composed(model: HostedModel, embedded: Sequence[Embedded]) -> tuple[Float32, float]:
+    """Milliseconds where there are linear parts: they do not hold up the loop."""
+    if model.linears:
+        return await asyncio.to_thread(model.compose, embedded)
+    return model.compose(embedded)
 
 
 def _awaited(future: "Future[T]", deadline: float) -> T:
@@ -190,30 +206,22 @@ def _awaited(future: "Future[T]", deadline: float) -> T:
         raise
 
 
+def _all_awaited(futures: "Sequence[Future[T]]", deadline: float) -> list[T]:
+    """The results of all, as `_awaited`."""
+    try:
+        return [_awaited(each, deadline) for each in futures]
+    finally:
+        for each in futures:
+            each.cancel()  # those that are left after an error
+
+
 def _late(timeout: float) -> DeadlineExceeded:
     return DeadlineExceeded(f"the photo was not embedded in {timeout:.3g} s")
 
 
-def _query_embedding(embedded: Embedded, started: float, decoded: float) -> QueryEmbedding:
-    (embedding,), (norm,) = embedded
+def _query_embedding(
+    embedding: Float32, norm: float, started: float, decoded: float
+) -> QueryEmbedding:
     now = time.perf_counter()
     timings = {"decode": 1e3 * (decoded - started), "embed": 1e3 * (now - decoded)}
-    return QueryEmbedding(embedding, float(norm), timings)
-
-
-def _fingerprinted(decoded: Iterator[Pixels], prints: list[tuple[str, Pixels]]) -> Iterator[Pixels]:
-    """The same pixels; writes down the fingerprint of each."""
-    for pixels in decoded:
-        prints.append(fingerprint(pixels))
-        yield pixels
-
-
-def _batches(items: Iterator[Pixels], size: int) -> Iterator[list[Pixels]]:
-    batch: list[Pixels] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+    return QueryEmbedding(embedding, norm, timings)

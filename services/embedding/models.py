@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from services.core.domain.model import BUILT_IN
 from services.core.domain.model_spec import ModelSpec
 from services.embedding.forward_gate import ForwardGate
 from services.embedding.settings import ModelSettings
@@ -26,6 +27,16 @@ def make_gate(
         query_window=query_window,
         prepare=lambda: torch.set_num_threads(1),
     )
+
+
+def offered_models(
+    settings: ModelSettings, precision: str | None = None, device: str = "cpu"
+) -> list[tuple[str, ModelSpec, Path | None]]:
+    """Name, spec and weights of what every worker offers: the default model, named base, first,
+    then the other built-in ones. Arguments and errors as of default_model."""
+    spec, weights = default_model(settings, precision, device)
+    others = [(name, builtin_model(name, precision, device)[0], None) for name in BUILT_IN[1:]]
+    return [(BUILT_IN[0], spec, weights), *others]
 
 
 def default_model(

@@ -28,6 +28,19 @@ class ModelSettings(Settings):
         le=100_000,
         description="megabytes that images take together while decoded; larger ones go alone",
     )
+    models_loaded: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="embedders kept loaded; beyond it those are dropped that were not used for "
+        "longest, but none that a deployed model needs",
+    )
+    serving_interval: float = Field(
+        2.0,
+        ge=0.1,
+        le=10,
+        description="seconds between looks at which models are to be loaded for query photos",
+    )
     backbone: str = Field(
         "", description="timm name of another default model than the built-in models/base"
     )

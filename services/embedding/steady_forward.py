@@ -36,7 +36,7 @@ class SteadyForward:
         return self._largest
 
     def __call__(self, pixels: Batch) -> Embedded:
-        """(embeddings [n, d], norms [n]) of pixels uint8 [n, h, w, 3].
+        """(embeddings [n, d], norms [n]) of pixels uint8 [n, ...].
 
         Raises Unavailable (GPU_MEMORY_EXHAUSTED) when not even one image fits, and
         FatalWorkerError when CUDA is broken: it stays so until the process is replaced.

@@ -4,7 +4,7 @@ import io
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from PIL import Image
 
 from services.core.adapters.file_objects import FileObjects
 from services.core.adapters.query_embedder import QueueEmbedder
+from services.core.domain.model import LinearSpec, Member, Model
 from services.core.domain.model_spec import ModelSpec
 from services.core.messages import EmbedQuery
 from services.core.runtime.declaring import kombu_queue
@@ -21,7 +22,10 @@ from services.core.runtime.topology import topology
 from services.embedding.forward_gate import ForwardGate
 from services.embedding.handlers import QueryEmbedder
 from services.embedding.model_host import ModelHost
+from services.embedding.model_store import ModelStore
 from services.imaging.decode_pool import DecodePool
+from services.retrieval.linear import Linear
+from services.retrieval.linear_store import LinearStore
 from services.vision.backbone import make_backbone
 from services.vision.models import describe_local, load_embedder
 from tests.servers.query_worker import start_query_worker
@@ -45,11 +49,28 @@ def small_model(folder: Path) -> SmallModel:
     return SmallModel(describe_local(_SMALL, weights), weights)
 
 
+def publish_duo(model: SmallModel, objects: FileObjects) -> Model:
+    """A model of two members, of which the second reads other squares, both compressed."""
+    other = replace(model.spec, resolutions=(96, 128), fit="pad", flip=True)
+    dim, rng = model.spec.embedding_dim, np.random.default_rng(6)
+    members = []
+    for embedder, kept in ((model.spec, 20), (other, 30)):
+        matrix = rng.normal(size=(dim, kept)).astype(np.float32)
+        sha256 = LinearStore(objects).put(Linear(np.zeros(dim, np.float32), matrix))
+        members.append(Member(embedder, LinearSpec(sha256, dim, kept)))
+    duo = Model(tuple(members))
+    weights = {model.spec.weights_sha256: model.weights}
+    ModelStore(objects, model.weights.parent).publish(duo, weights)
+    return duo
+
+
 @contextmanager
-def embedder_here(model: SmallModel) -> Iterator[QueryEmbedder]:
-    """One that decodes and embeds in this process."""
+def embedder_here(model: SmallModel, objects: FileObjects | None = None) -> Iterator[QueryEmbedder]:
+    """One that decodes and embeds in this process. Other models are found in `objects`."""
     gate = ForwardGate(1, prepare=lambda: torch.set_num_threads(1))
-    host = ModelHost(lambda spec: load_embedder(spec, model.weights), gate)
+    linears = LinearStore(objects).of if objects else lambda _: {}
+    find = ModelStore(objects, model.weights.parent).find if objects else None
+    host = ModelHost(lambda spec: load_embedder(spec, model.weights), gate, find, linears)
     host.load(model.spec)
     with DecodePool(1) as pool:
         yield QueryEmbedder(pool, host)

@@ -2,22 +2,26 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from services.core.adapters.file_objects import FileObjects
 from services.core.domain.errors import (
     DeadlineExceeded,
     FailedPrecondition,
     InvalidImage,
     ShelflensError,
 )
+from services.core.domain.model import Model
 from services.core.ports import Embedder, QueryEmbedding
 from tests.contract.embedders import (
     SmallModel,
     embedder_behind_queue,
     embedder_here,
     photo,
+    publish_duo,
     small_model,
 )
 
@@ -35,21 +39,30 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> SmallModel:
 
 
 @pytest.fixture(scope="module")
-def reference(model: SmallModel) -> Iterator[Embedder]:
-    with embedder_here(model) as made:
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("objects")
+
+
+@pytest.fixture(scope="module")
+def duo(model: SmallModel, objects: Path) -> Model:
+    return publish_duo(model, FileObjects(objects))
+
+
+@pytest.fixture(scope="module")
+def reference(model: SmallModel, objects: Path) -> Iterator[Embedder]:
+    with embedder_here(model, FileObjects(objects)) as made:
         yield made
 
 
 @pytest.fixture(scope="module", params=["here", pytest.param("queue", marks=pytest.mark.servers)])
 def embedder(
-    request: pytest.FixtureRequest, model: SmallModel, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, model: SmallModel, objects: Path
 ) -> Iterator[Embedder]:
     if request.param == "here":
-        with embedder_here(model) as here:
+        with embedder_here(model, FileObjects(objects)) as here:
             yield here
         return
     broker = request.getfixturevalue("rabbitmq")
-    objects = tmp_path_factory.mktemp("objects")
     with embedder_behind_queue(model, broker.url, objects) as queue:
         yield queue
 
@@ -63,6 +76,19 @@ async def test_a_photo_has_the_same_embedding_everywhere(
         assert found.embedding.dtype == np.float32
         assert np.array_equal(found.embedding, expected.embedding)
         assert found.norm == expected.norm
+
+
+async def test_a_photo_has_the_same_embedding_by_a_composed_model_everywhere(
+    embedder: Embedder, reference: Embedder, model: SmallModel, duo: Model
+) -> None:
+    for each in (photo(1), photo(3, 2_000)):
+        expected = await reference.embed(each, duo.digest, SECONDS)
+        found = await embedder.embed(each, duo.digest, SECONDS)
+        first = await reference.embed(each, model.spec.digest, SECONDS)
+        assert found.embedding.shape == (duo.embedding_dim,)
+        assert np.array_equal(found.embedding, expected.embedding)
+        assert abs(np.linalg.norm(found.embedding) - 1) < 1e-5
+        assert found.norm == pytest.approx(first.norm, rel=1e-3)
 
 
 async def test_timings_name_decoding_and_embedding(embedder: Embedder, model: SmallModel) -> None:

@@ -2,12 +2,14 @@
 
 import argparse
 import sys
+import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
 import torch
 
 from services.core.adapters.file_objects import FileObjects
+from services.core.domain.model import Model
 from services.core.domain.model_spec import ModelSpec
 from services.core.runtime.child_process import Child, die_with_parent, report_ready, start_child
 from services.core.runtime.logs import configure_logs
@@ -15,10 +17,11 @@ from services.core.runtime.worker_process import run_worker
 from services.embedding.forward_gate import ForwardGate
 from services.embedding.handlers import QueryEmbedder
 from services.embedding.model_host import ModelHost
+from services.embedding.model_store import ModelStore
 from services.embedding.query_replies import Replies
 from services.embedding.query_tasks import QUERY_QUEUES, QueryAnswers, query_app
 from services.imaging.decode_pool import DecodePool
-from services.vision.models import load_embedder
+from services.retrieval.linear_store import LinearStore
 
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 10.0
@@ -27,7 +30,8 @@ _STOP_SECONDS = 10.0
 def start_query_worker(
     broker_url: str, objects: Path, spec: ModelSpec, weights: Path | None = None, *options: str
 ) -> Child:
-    """Returns when it takes messages. `options` are those of the command."""
+    """Returns when it takes messages. It can embed with every model in `objects`, `options` are
+    those of the command."""
     arguments = ["--broker", broker_url, "--objects", str(objects), "--spec", spec.to_json()]
     arguments += ["--weights", str(weights)] if weights else []
     return start_child(
@@ -44,11 +48,16 @@ def main() -> int:
         gate = ForwardGate(arguments.lanes, prepare=lambda: torch.set_num_threads(1))
         opened.callback(gate.close)
         pool = opened.enter_context(DecodePool(arguments.decoders))
-        models = ModelHost(lambda spec: load_embedder(spec, arguments.weights), gate)
+        objects = FileObjects(arguments.objects)
+        cache = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        store = ModelStore(objects, cache)
+        weights = {spec.weights_sha256: arguments.weights} if arguments.weights else {}
+        store.publish(Model.plain(spec), weights)
+        models = ModelHost(store.load, gate, store.find, LinearStore(objects).of)
         models.load(spec)
         replies = Replies(arguments.broker)
         opened.callback(replies.close)
-        answers = QueryAnswers(QueryEmbedder(pool, models), FileObjects(arguments.objects))
+        answers = QueryAnswers(QueryEmbedder(pool, models), objects)
         return run_worker(
             query_app(arguments.broker, answers, replies, arguments.prefix),
             QUERY_QUEUES,

@@ -1,8 +1,6 @@
 """Shards and query photos through real decoders, a real model and real files."""
 
 import asyncio
-import hashlib
-import io
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from services.core.adapters.file_objects import FileObjects
 from services.core.domain.errors import (
@@ -24,12 +21,13 @@ from services.core.domain.errors import (
 from services.core.domain.keys import embeddings_key, image_key
 from services.core.messages import EmbedShard
 from services.core.ports import Embedder
-from services.core.shard_files import read_embeddings
+from services.core.shard_files import Embeddings, read_embeddings
 from services.embedding.forward_gate import Batch, Embedded, ForwardGate
 from services.embedding.handlers import BulkEmbedder, QueryEmbedder
-from services.embedding.model_host import HostedModel, ModelHost
+from services.embedding.model_host import ModelHost
 from services.imaging.decode_pool import DecodePool
 from services.vision.models import builtin_model, load_embedder
+from tests.unit.embedding_world import photo, stored
 
 SPEC = builtin_model("base")[0]
 
@@ -61,30 +59,20 @@ def bulk(objects: FileObjects, pool: DecodePool, host: ModelHost) -> Iterator[Bu
     bulk.close()
 
 
-def photo(seed: int, kind: str = "JPEG") -> bytes:
-    coarse = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(coarse).resize((320, 240)).save(file, kind)
-    return file.getvalue()
-
-
-def stored(objects: FileObjects, *images: bytes) -> tuple[str, ...]:
-    sha256s = tuple(hashlib.sha256(each).hexdigest() for each in images)
-    for sha256, data in zip(sha256s, images, strict=True):
-        objects.put(image_key(sha256), data)
-    return sha256s
-
-
 def shard(sha256s: tuple[str, ...], sequence: int = 0) -> EmbedShard:
     return EmbedShard(
         id=f"op-{sequence}",
         operation="op",
         revision=1,
         sequence=sequence,
-        model_digest=SPEC.digest,
         sha256s=sha256s,
-        embeddings=embeddings_key(SPEC.digest, "op", sequence),
+        embedders=(SPEC.digest,),
+        embeddings=(embeddings_key(SPEC.digest, "op", sequence),),
     )
+
+
+def rows_of(objects: FileObjects, message: EmbedShard) -> Embeddings:
+    return read_embeddings(objects.get(message.embeddings[0]))
 
 
 def test_a_shard_with_bad_images_embeds_the_good_and_names_the_bad(
@@ -105,7 +93,7 @@ def test_a_shard_with_bad_images_embeds_the_good_and_names_the_bad(
         (missing, "IMAGE_MISSING"),
         (text, "IMAGE_FORMAT_UNSUPPORTED"),
     )
-    rows = read_embeddings(objects.get(message.embeddings))
+    rows = rows_of(objects, message)
     assert rows.sha256s == good
     assert rows.embeddings.shape == (6, 1280)
     assert rows.thumbnails is not None
@@ -119,7 +107,7 @@ async def test_a_query_photo_gets_the_embedding_of_the_stored_image(
     photos = [photo(seed, kind) for seed, kind in enumerate(["JPEG", "PNG", "WEBP"] * 3)]
     message = shard(stored(objects, *photos))
     bulk.embed_shard(message)
-    rows = read_embeddings(objects.get(message.embeddings))
+    rows = rows_of(objects, message)
     queries: Embedder = QueryEmbedder(pool, host)
     for row, data in enumerate(photos):
         query = await queries.embed(data, SPEC.digest, timeout=20)
@@ -130,9 +118,9 @@ async def test_a_query_photo_gets_the_embedding_of_the_stored_image(
 
 def test_a_shard_delivered_twice_writes_the_same(bulk: BulkEmbedder, objects: FileObjects) -> None:
     message = shard(stored(objects, *(photo(seed) for seed in range(5))))
-    first, before = bulk.embed_shard(message), objects.get(message.embeddings)
+    first, before = bulk.embed_shard(message), objects.get(message.embeddings[0])
     assert bulk.embed_shard(message) == first
-    assert objects.get(message.embeddings) == before
+    assert objects.get(message.embeddings[0]) == before
 
 
 def test_a_shard_without_one_good_image_writes_an_empty_file(
@@ -140,7 +128,7 @@ def test_a_shard_without_one_good_image_writes_an_empty_file(
 ) -> None:
     message = shard(("ee" * 32,))
     assert bulk.embed_shard(message).refused == (("ee" * 32, "IMAGE_MISSING"),)
-    assert read_embeddings(objects.get(message.embeddings)).embeddings.shape == (0, 1280)
+    assert rows_of(objects, message).embeddings.shape == (0, 1280)
 
 
 def test_shards_at_the_same_time_do_not_mix(bulk: BulkEmbedder, objects: FileObjects) -> None:
@@ -152,9 +140,9 @@ def test_shards_at_the_same_time_do_not_mix(bulk: BulkEmbedder, objects: FileObj
         outcomes = list(threads.map(bulk.embed_shard, messages))
     for message, outcome in zip(messages, outcomes, strict=True):
         assert outcome.sha256s == message.sha256s
-        alone = replace(message, embeddings="embeddings/alone")
+        alone = replace(message, embeddings=("embeddings/alone",))
         bulk.embed_shard(alone)
-        mixed = read_embeddings(objects.get(message.embeddings)).embeddings
+        mixed = rows_of(objects, message).embeddings
         assert (mixed * read_embeddings(objects.get("embeddings/alone")).embeddings).sum(
             1
         ).min() > (0.9999)
@@ -162,9 +150,8 @@ def test_shards_at_the_same_time_do_not_mix(bulk: BulkEmbedder, objects: FileObj
 
 def test_an_unloaded_model_is_refused_by_name(bulk: BulkEmbedder, host: ModelHost) -> None:
     with pytest.raises(FailedPrecondition, match="ffffffffffff") as refusal:
-        bulk.embed_shard(replace(shard(()), model_digest="f" * 64))
+        bulk.embed_shard(replace(shard(()), embedders=("f" * 64,)))
     assert refusal.value.reason == "MODEL_NOT_LOADED"
-    assert host.load(SPEC) is host.embedder(SPEC.digest)
     assert host.digests == (SPEC.digest,)
 
 
@@ -290,8 +277,8 @@ def test_cancelled_queries_cost_no_forward(gate: ForwardGate) -> None:
 
 
 def test_concurrent_queries_share_forward_passes(pool: DecodePool, host: ModelHost) -> None:
-    model: HostedModel = host.embedder(SPEC.digest)
-    pixels = pool.decode(photo(3), model.recipe)
-    alone = model.embed_query(pixels).result()[0][0]
-    for each in [model.embed_query(pixels) for _ in range(12)]:
-        assert float(each.result()[0][0] @ alone) > 0.9999
+    with host.model(SPEC.digest) as model:
+        row = pool.decode(photo(3), model.pixels.recipe)
+        alone = model.submit(row)[0].result()[0][0]
+        for (each,) in [model.submit(row) for _ in range(12)]:
+            assert float(each.result()[0][0] @ alone) > 0.9999
