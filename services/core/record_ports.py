@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from services.core.content_ports import ErasingRecords, ExportRecords
 from services.core.dead_letter_ports import DeadLetterRecords
+from services.core.deployment_ports import Deployment, DeploymentRecords, ModelRecords
 from services.core.domain.catalog import Catalog, Image, Product, ProductFields
 from services.core.duplicate_ports import DuplicateRecords
 from services.core.feed_ports import FeedRecords
@@ -24,26 +25,16 @@ from services.core.shard_files import AcceptedRow
 from services.core.work_ports import OperationRecords, ShardRecords
 
 
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """Which model and collection answer for a catalogue, and when the collection last changed."""
-
-    catalog: str
-    number: int
-    model: str
-    model_digest: str
-    collection: str
-    dimension: int
-    distance: str
-    create_time: datetime
-    index_time: datetime | None
-
-
 class CatalogRecords(Protocol):
     """Catalogues and their deployments."""
 
-    def create(self, catalog: str, display_name: str, model: str, now: datetime) -> Catalog:
-        """Raises AlreadyExists (CATALOG_EXISTS), NotFound (MODEL_NOT_FOUND)."""
+    def create(
+        self, catalog: str, display_name: str, model: str, now: datetime, *, shared: bool = False
+    ) -> Catalog:
+        """With a collection of its own, or in one that it shares with others of its model.
+
+        Raises AlreadyExists (CATALOG_EXISTS), NotFound (MODEL_NOT_FOUND).
+        """
 
     def get(self, catalog: str) -> Catalog:
         """Raises NotFound (CATALOG_NOT_FOUND), also for one that is being deleted."""
@@ -67,19 +58,6 @@ class CatalogRecords(Protocol):
 
     def indexed(self, catalog: str, now: datetime) -> None:
         """A change became searchable now."""
-
-
-class ModelRecords(Protocol):
-    """Models that this installation knows."""
-
-    def put(self, name: str, digest: str, spec: Mapping[str, Any], now: datetime) -> None:
-        """Registers a model; the same name with another digest replaces it for new catalogues."""
-
-    def named(self, name: str) -> dict[str, Any] | None:
-        """The spec of the newest model of this name; None where there is none."""
-
-    def spec(self, digest: str) -> dict[str, Any]:
-        """Raises NotFound (MODEL_NOT_FOUND)."""
 
 
 class ProductRecords(Protocol):
@@ -147,7 +125,7 @@ class MergeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class PlanEntry:
-    """One unplanned image: its whole product, and its embedding unless it is `deleted`.
+    """One image of a product, whole.
 
     Also images that are kept out of search are `deleted` here: the collection must not have them.
     """
@@ -156,8 +134,6 @@ class PlanEntry:
     sha256: str
     deleted: bool
     searchable: bool
-    embeddings: str
-    embedding_row: int
 
 
 class ImportRecords(Protocol):
@@ -190,8 +166,18 @@ class ImportRecords(Protocol):
     def refuse_images(self, catalog: str, refused: Mapping[str, str]) -> None:
         """Marks every image of the catalogue with these hashes as refused, hash -> reason."""
 
-    def unplanned(self, catalog: str, digest: str, products: Sequence[str]) -> list[PlanEntry]:
-        """Unplanned images of these products: deleted, kept out of search, or embedded."""
+    def unplanned(self, catalog: str, products: Sequence[str]) -> list[PlanEntry]:
+        """Unplanned images of these products that are not refused."""
+
+    def next_products(self, catalog: str, after: str, limit: int) -> list[str]:
+        """Ids of products above `after` that have planned images, in order."""
+
+    def present(self, catalog: str, products: Sequence[str]) -> list[PlanEntry]:
+        """What a collection should hold of these products: their planned images that are neither
+        deleted, refused nor kept out of search."""
+
+    def present_count(self, catalog: str) -> int:
+        """How many images a collection of the catalogue should hold once all plans are through."""
 
     def planned(
         self, catalog: str, images: Sequence[tuple[str, str]], plan_revision: int | None
@@ -225,6 +211,9 @@ class EmbeddingRecords(Protocol):
 
     def known(self, digest: str, sha256s: Sequence[str]) -> set[str]:
         """Those that have an embedding."""
+
+    def places(self, digest: str, sha256s: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """Hash -> (object key of the embeddings file, row) of those that have an embedding."""
 
     def refuse(self, refused: Mapping[str, str]) -> None:
         """Remembers bytes that are no usable picture, for every later import."""
@@ -263,6 +252,8 @@ class Records(Protocol):
     def catalogs(self) -> CatalogRecords: ...
     @property
     def models(self) -> ModelRecords: ...
+    @property
+    def deployments(self) -> DeploymentRecords: ...
     @property
     def products(self) -> ProductRecords: ...
     @property

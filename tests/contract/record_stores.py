@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from services.core.adapters.sql_records import open_postgres, open_sqlite
+from services.core.deployment_ports import Deployment, DeploymentState
 from services.core.domain.catalog import Image, Product, ProductFields
 from services.core.record_ports import MergeOutcome, PlanEntry, RecordStore
 from services.core.shard_files import AcceptedRow
@@ -28,6 +29,7 @@ ADAPTERS = ["sqlite", pytest.param("postgres", marks=pytest.mark.servers)]
 NOW = datetime(2026, 1, 1, 12, 30, 15, 678_901, UTC)
 MODEL, DIGEST = "lite", "d" * 64
 SPEC = {"embedding_dim": 8, "distance": "cosine", "note": "ä🛒"}
+ANOTHER, ANOTHER_DIGEST = "another", "e" * 64
 ALL = 1_000
 
 
@@ -50,6 +52,15 @@ def records(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RecordSt
 
 @pytest.fixture(name="shop")
 def shop_of_records(records: RecordStore) -> "Shop":
+    return Shop(records, "shop")
+
+
+@pytest.fixture(name="shop")
+def shop_of_two_models(records: RecordStore) -> "Shop":
+    """Served by the first; the other has twice the dimension and another distance."""
+    spec = {"embedding_dim": 16, "distance": "euclidean"}
+    with records.begin(write=True) as tx:
+        tx.models.put(ANOTHER, ANOTHER_DIGEST, spec, NOW)
     return Shop(records, "shop")
 
 
@@ -144,7 +155,16 @@ class Shop:
 
     def unplanned(self, *products: str) -> list[PlanEntry]:
         with self.records.begin() as tx:
-            return tx.imports.unplanned(self.id, DIGEST, products)
+            return tx.imports.unplanned(self.id, products)
+
+    def present(self, *products: str) -> list[PlanEntry]:
+        with self.records.begin() as tx:
+            return tx.imports.present(self.id, products)
+
+    def places(self, *images: str) -> dict[str, tuple[str, int]]:
+        """Hash -> (file, row) of the images that the catalogue's first model has embedded."""
+        with self.records.begin() as tx:
+            return tx.embeddings.places(DIGEST, [sha(image) for image in images])
 
     def plan(self, *products: str) -> int:
         """Plans what is unplanned of these products; returns the revision of the plan."""
@@ -178,6 +198,35 @@ class Shop:
     def stale(self, revision: int) -> set[tuple[str, str]]:
         with self.records.begin() as tx:
             return set(tx.imports.stale_images(self.id, revision, ALL))
+
+    def deploy(self, model: str = ANOTHER, **storage: Any) -> Deployment:
+        with self.records.begin(write=True) as tx:
+            return tx.deployments.add(self.id, model, storage, later(1))
+
+    def switch(self, number: int, seconds: float = 2) -> Deployment:
+        with self.records.begin(write=True) as tx:
+            return tx.deployments.switch(self.id, number, later(seconds))
+
+    def undeploy(self, number: int) -> Deployment:
+        with self.records.begin(write=True) as tx:
+            return tx.deployments.remove(self.id, number)
+
+    def compare(self, number: int) -> None:
+        with self.records.begin(write=True) as tx:
+            tx.deployments.compare(self.id, number)
+
+    def live(self) -> Deployment:
+        with self.records.begin() as tx:
+            return tx.catalogs.deployment(self.id)
+
+    def targets(self) -> list[Deployment]:
+        with self.records.begin() as tx:
+            return tx.deployments.targets(self.id)
+
+    def states(self) -> dict[int, DeploymentState]:
+        """Of all deployments by number, newest first."""
+        with self.records.begin() as tx:
+            return {each.number: each.state for each in tx.deployments.page(self.id, None, ALL)}
 
 
 def hashes(*images: str) -> set[str]:

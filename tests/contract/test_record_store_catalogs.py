@@ -1,4 +1,4 @@
-"""What every RecordStore promises about catalogues and models."""
+"""What every RecordStore promises about catalogues."""
 
 import pytest
 
@@ -94,8 +94,7 @@ def test_counts_are_those_of_live_products_and_searchable_images(shop: Shop) -> 
     other = Shop(shop.records, "other")
     other.load(row("p", "x"))
     shop.load(row("p", "x", "y"), row("q", "z"), row("r", "pending"))
-    shop.embed("x", "y", "z")
-    shop.indexed(shop.plan("p", "q", "r"))
+    shop.indexed(shop.plan("p", "q"))
     shop.delete("q")
     with shop.records.begin() as tx:
         found = tx.catalogs.get("shop")
@@ -146,40 +145,6 @@ def test_rows_are_removed_in_pieces_and_one_made_again_gets_another_collection(
 def test_removing_the_rows_of_no_catalogue_removes_nothing(records: RecordStore) -> None:
     with records.begin(write=True) as tx:
         assert tx.catalogs.remove_rows("gone", 10) == 0
-
-
-def test_a_models_spec_comes_back_as_it_was_put(records: RecordStore) -> None:
-    with records.begin() as tx:
-        assert tx.models.spec(DIGEST) == SPEC
-        with pytest.raises(NotFound) as caught:
-            tx.models.spec("e" * 64)
-    assert caught.value.reason == "MODEL_NOT_FOUND"
-
-
-def test_a_model_with_a_new_digest_serves_new_catalogues_only(shop: Shop) -> None:
-    with shop.records.begin(write=True) as tx:
-        tx.models.put(MODEL, "e" * 64, SPEC | {"embedding_dim": 16}, later(1))
-        tx.models.put("other", "f" * 64, SPEC, later(2))
-    Shop(shop.records, "new")
-    with shop.records.begin() as tx:
-        new, old = tx.catalogs.deployment("new"), tx.catalogs.deployment("shop")
-        assert (new.model_digest, new.dimension) == ("e" * 64, 16)
-        assert (old.model_digest, old.dimension) == (DIGEST, 8)
-        assert tx.models.spec(DIGEST) == SPEC
-
-
-def test_a_model_put_twice_is_one_model(records: RecordStore) -> None:
-    with records.begin(write=True) as tx:
-        tx.models.put(MODEL, DIGEST, SPEC, NOW)
-    assert Shop(records, "shop").revision() == 1
-
-
-def test_the_newest_model_of_a_name_is_found(shop: Shop) -> None:
-    with shop.records.begin(write=True) as tx:
-        tx.models.put(MODEL, "e" * 64, SPEC | {"embedding_dim": 16}, later(1))
-    with shop.records.begin() as tx:
-        assert tx.models.named(MODEL) == SPEC | {"embedding_dim": 16}
-        assert tx.models.named("other") is None
 
 
 def test_a_catalogue_says_whether_its_embeddings_come_from_outside(shop: Shop) -> None:

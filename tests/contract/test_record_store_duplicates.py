@@ -94,7 +94,6 @@ def test_only_the_last_import_that_listed_a_product_rules_it(shop: Shop) -> None
 
 
 def test_images_are_pending_and_unplanned_again_where_nothing_folds_any_more(shop: Shop) -> None:
-    shop.embed("x", "y")
     revision = shop.load(row("a", "x", "y"))
     rule(shop, revision, True, "a")
     move(shop, ImageState.FOLDED, ("a", "y"))
@@ -107,7 +106,6 @@ def test_images_are_pending_and_unplanned_again_where_nothing_folds_any_more(sho
 
 
 def test_hidden_images_are_planned_as_removals_and_are_not_live(shop: Shop) -> None:
-    shop.embed("x", "y", "z")
     shop.load(row("a", "x", "y", "z"))
     first = shop.plan("a")
     shop.indexed(first)
@@ -128,7 +126,6 @@ def test_hidden_images_are_planned_as_removals_and_are_not_live(shop: Shop) -> N
 
 
 def test_fields_that_change_do_not_unplan_hidden_images(shop: Shop) -> None:
-    shop.embed("x", "y")
     shop.load(row("a", "x", "y", price=1.0))
     move(shop, ImageState.FOLDED, ("a", "y"))
     shop.indexed(shop.plan("a"))

@@ -4,19 +4,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 from services.core.record_ports import RecordStore
 from tests.contract import record_stores
-from tests.contract.record_stores import DIGEST, Shop, hashes, row, sha
+from tests.contract.record_stores import DIGEST, NOW, SPEC, Shop, hashes, row, sha
 
 records, shop = record_stores.records, record_stores.shop_of_records
 X, Y, Z = sha("x"), sha("y"), sha("z")
 
 
 def test_an_embedding_added_twice_keeps_its_first_place(shop: Shop) -> None:
-    shop.load(row("a", "x", "y", "z"))
     shop.embed("x", "y", key="embeddings/first")
     shop.embed("z", "y", "x", key="embeddings/second")
     shop.embed("y", "x", key="embeddings/first")  # the same file again
-    places = {e.sha256: (e.embeddings, e.embedding_row) for e in shop.unplanned("a")}
-    assert places == {
+    assert shop.places("x", "y", "z", "nobody's") == {
         X: ("embeddings/first", 0),
         Y: ("embeddings/first", 1),
         Z: ("embeddings/second", 0),
@@ -31,6 +29,17 @@ def test_what_one_model_embedded_another_does_not_know(records: RecordStore) -> 
         assert tx.embeddings.known(DIGEST, [X, Z, X]) == {X}
         assert tx.embeddings.known("e" * 64, [X, Y]) == set()
         assert tx.embeddings.known(DIGEST, []) == set()
+        assert tx.embeddings.places(DIGEST, [Y, Z, Y]) == {Y: ("k", 1)}
+        assert tx.embeddings.places("e" * 64, [X, Y]) == {}
+        assert tx.embeddings.places(DIGEST, []) == {}
+
+
+def test_models_that_embed_the_same_image_keep_places_of_their_own(shop: Shop) -> None:
+    shop.embed("x", "y", key="embeddings/one")
+    with shop.records.begin(write=True) as tx:
+        tx.embeddings.add("e" * 64, "embeddings/two", [Y, X])
+        assert tx.embeddings.places("e" * 64, [X]) == {X: ("embeddings/two", 1)}
+    assert shop.places("x") == {X: ("embeddings/one", 0)}
 
 
 def test_a_refusal_is_remembered_with_its_first_reason(records: RecordStore) -> None:
@@ -111,4 +120,27 @@ def test_a_replaced_embedding_is_to_be_shown_anew_wherever_its_model_serves(shop
     for each in (shop, other):
         (entry,) = each.unplanned("a")
         assert (entry.sha256, entry.searchable) == (X, False)
-        assert (entry.embeddings, entry.embedding_row) == ("embeddings/second", 7)
+    assert shop.places("x", "y") == {
+        X: ("embeddings/second", 7),
+        Y: ("embeddings/first", 1),
+    }
+
+
+def test_a_replaced_embedding_is_shown_anew_by_deployments_beside_the_live_one(
+    shop: Shop,
+) -> None:
+    building, kept, gone = (Shop(shop.records, each) for each in ("building", "kept", "gone"))
+    with shop.records.begin(write=True) as tx:
+        tx.models.put("outside", "e" * 64, SPEC, NOW)
+        for each in (building, kept, gone):
+            tx.deployments.add(each.id, "outside", {}, NOW)
+        tx.deployments.switch("kept", 2, NOW)
+        tx.deployments.switch("kept", 1, NOW)
+        tx.deployments.remove("gone", 2)
+        tx.embeddings.add("e" * 64, "embeddings/first", [X])
+    for each in (shop, building, kept, gone):
+        each.load(row("a", "x"))
+        each.plan("a")
+    with shop.records.begin(write=True) as tx:
+        shown = tx.embeddings.replace("e" * 64, "embeddings/second", {X: 0})
+    assert shown == [("building", "a", X), ("kept", "a", X)]

@@ -59,8 +59,7 @@ def test_moved_rows_are_those_of_the_new_object_and_the_others_have_none(shop: S
         assert (file.key, file.digest) == ("embeddings/old", DIGEST)
         assert tx.erasing.rows_of(file, [X, Y, sha("w")]) == {X: 0, Y: 1}
         tx.erasing.move(file, "embeddings/new", [Y, Z], [X])
-    places = {e.sha256: (e.embeddings, e.embedding_row) for e in shop.unplanned("a")}
-    assert places == {Y: ("embeddings/new", 0), Z: ("embeddings/new", 1)}
+    assert shop.places("x", "y", "z") == {Y: ("embeddings/new", 0), Z: ("embeddings/new", 1)}
     with shop.records.begin(write=True) as tx:
         assert tx.embeddings.known(DIGEST, [X, Y, Z]) == {Y, Z}
         (moved,) = tx.erasing.files_of([X, Y, Z])

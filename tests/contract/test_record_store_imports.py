@@ -98,7 +98,6 @@ def test_rows_without_images_change_products_that_exist_and_make_none(shop: Shop
 def test_the_same_import_again_counts_as_unchanged_and_plans_nothing(shop: Shop) -> None:
     rows = [row("a", "x", title="T", price=1), row("b", "y", "x"), row("a", "z", title="T")]
     shop.load(*rows)
-    shop.embed("x", "y", "z")
     shop.indexed(shop.plan("a", "b"))
     before = shop.products()
     outcome = shop.merge(shop.revision(), *rows)
@@ -115,7 +114,6 @@ def test_only_a_change_that_search_filters_on_makes_images_unplanned(
     shop: Shop, changed: dict[str, Any], unplanned: set[str]
 ) -> None:
     shop.load(row("a", "x", "y", title="old", price=1))
-    shop.embed("x", "y")
     shop.indexed(shop.plan("a"))
     assert counts(shop.merge(shop.revision(), row("a", "x", **changed))) == (0, 1, 0)
     entries = shop.unplanned("a")

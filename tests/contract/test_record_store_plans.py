@@ -2,7 +2,7 @@
 
 from services.core.domain.catalog import ImageState, ProductFields
 from tests.contract import record_stores
-from tests.contract.record_stores import DIGEST, NOW, Shop, hashes, row, sha
+from tests.contract.record_stores import NOW, Shop, hashes, row, sha
 
 records, shop = record_stores.records, record_stores.shop_of_records
 
@@ -26,7 +26,6 @@ def test_a_product_none_of_whose_listed_images_is_usable_keeps_those_it_had(shop
 
 def test_stale_images_once_deleted_are_stale_no_more_but_unplanned(shop: Shop) -> None:
     shop.load(row("a", "x", "y"))
-    shop.embed("x", "y", "z")
     shop.indexed(shop.plan("a"))
     revision = shop.load(row("a", "z"))
     sweep = shop.revision()
@@ -62,7 +61,6 @@ def test_a_product_changed_by_hand_since_its_import_is_not_forgotten(shop: Shop)
 
 def test_forgetting_a_product_forgets_no_deletion(shop: Shop) -> None:
     shop.load(row("a", "x", title="old"))
-    shop.embed("x")
     shop.indexed(shop.plan("a"))
     old = shop.revision()
     shop.delete("a")
@@ -94,23 +92,18 @@ def test_a_hash_is_refused_for_every_live_image_of_the_catalogue(shop: Shop) -> 
     assert other.images("a")[sha("x")].state is ImageState.PENDING
 
 
-def test_an_image_is_unplanned_once_it_is_embedded_by_the_model(shop: Shop) -> None:
-    shop.load(row("a", "x", "y", "bad", title="T"), row("b", "x"))
-    with shop.records.begin(write=True) as tx:
-        tx.embeddings.add("e" * 64, "embeddings/other", [sha("y")])
-        tx.embeddings.add(DIGEST, "embeddings/e", [sha("bad"), sha("x")])
+def test_a_new_image_is_unplanned_unless_it_is_refused(shop: Shop) -> None:
+    shop.load(row("a", "x", "bad", title="T"), row("b", "x", "y"))
     shop.refuse(bad="IMAGE_UNDECODABLE")
     (entry,) = shop.unplanned("a")
     assert (entry.sha256, entry.deleted, entry.searchable) == (sha("x"), False, False)
-    assert (entry.embeddings, entry.embedding_row) == ("embeddings/e", 1)
     assert (entry.product.id, entry.product.fields.title) == ("a", "T")
-    assert len(shop.unplanned("a", "b", "unknown")) == 2
+    assert len(shop.unplanned("a", "b", "unknown")) == 3
     assert shop.unplanned() == []
 
 
 def test_a_plan_covers_its_images_until_they_are_made_unplanned_again(shop: Shop) -> None:
     shop.load(row("a", "x", "y"))
-    shop.embed("x", "y")
     shop.plan("a")
     assert shop.unplanned("a") == []
     with shop.records.begin(write=True) as tx:
@@ -120,9 +113,9 @@ def test_a_plan_covers_its_images_until_they_are_made_unplanned_again(shop: Shop
 
 
 def test_an_indexed_plan_makes_its_images_searchable_and_no_others(shop: Shop) -> None:
-    shop.load(row("a", "x", "y", "z", "late"))
-    shop.embed("x", "y", "z")
+    shop.load(row("a", "x", "y", "z"))
     plan = shop.plan("a")
+    shop.upload("a", "late")
     shop.delete_image("a", "y")
     with shop.records.begin(write=True) as tx:
         tx.imports.planned("shop", [("a", sha("z"))], None)
@@ -137,7 +130,6 @@ def test_an_indexed_plan_makes_its_images_searchable_and_no_others(shop: Shop) -
 
 def test_a_plan_that_ran_late_finds_what_later_plans_deleted(shop: Shop) -> None:
     shop.load(row("a", "x", "y"), row("b", "z"))
-    shop.embed("x", "y", "z")
     first = shop.plan("a", "b")
     shop.delete_image("a", "x")
     shop.delete("b")

@@ -100,7 +100,6 @@ def test_pages_of_products_leave_out_none_and_repeat_none(shop: Shop) -> None:
 def test_an_update_replaces_all_fields_and_its_images_become_unplanned(shop: Shop) -> None:
     shop.create("a", "x", "y", title="old", price=3, labels=("l",))
     shop.create("b", "x")
-    shop.embed("x", "y")
     shop.indexed(shop.plan("a", "b"))
     assert shop.unplanned("a", "b") == []
 
@@ -118,7 +117,6 @@ def test_an_update_replaces_all_fields_and_its_images_become_unplanned(shop: Sho
 def test_a_deleted_product_takes_its_images_along_and_they_become_unplanned(shop: Shop) -> None:
     shop.create("a", "x", "y")
     shop.create("b", "x")
-    shop.embed("x", "y")
     shop.indexed(shop.plan("a", "b"))
     shop.delete("a")
     assert list(shop.products()) == ["b"]
@@ -146,7 +144,6 @@ def test_an_uploaded_image_is_pending_and_a_repeat_changes_nothing(shop: Shop) -
     image = shop.upload("a", "x")
     assert (image.catalog, image.product, image.sha256) == ("shop", "a", sha("x"))
     assert (image.state, image.refusal, image.create_time) == (ImageState.PENDING, "", NOW)
-    shop.embed("x")
     shop.indexed(shop.plan("a"))
     again = shop.upload("a", "x")
     assert (again.state, again.revision) == (ImageState.SEARCHABLE, image.revision)
@@ -171,7 +168,6 @@ def test_a_refused_image_uploaded_again_is_pending_again(shop: Shop) -> None:
     assert (refused.state, refused.refusal) == (ImageState.REFUSED, "IMAGE_UNDECODABLE")
     again = shop.upload("a", "x")
     assert (again.state, again.refusal) == (ImageState.PENDING, "")
-    shop.embed("x")
     assert len(shop.unplanned("a")) == 1
 
 

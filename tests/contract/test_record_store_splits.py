@@ -106,7 +106,6 @@ def test_any_split_into_shards_gives_the_same_products_and_images(
     for bounds in ([0, len(rows)], cuts):
         shop = Shop(records, f"s{next(_names)}")
         shop.load(*old)
-        shop.embed("w", "x", "y", "z")
         happen(shop, before)
         shop.indexed(shop.plan(*"abc"))
         revision = shop.revision()

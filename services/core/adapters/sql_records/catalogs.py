@@ -1,26 +1,25 @@
-"""Catalogues, deployments and models in SQL."""
+"""Catalogues in SQL."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from services.core.adapters.sql_records import tables
-from services.core.adapters.sql_records.statements import upsert
-from services.core.domain import names
+from services.core.adapters.sql_records.deployments import (
+    LIVE,
+    catalog_not_found,
+    new_deployment,
+    to_deployment,
+)
+from services.core.adapters.sql_records.models import SqlModels
+from services.core.deployment_ports import Deployment, DeploymentState
 from services.core.domain.catalog import Catalog, ImageState
-from services.core.domain.errors import AlreadyExists, NotFound
+from services.core.domain.errors import AlreadyExists
 from services.core.domain.external_model import is_external
-from services.core.record_ports import CatalogRecords, Deployment, ModelRecords
+from services.core.record_ports import CatalogRecords
 
 _C, _D, _P, _I = tables.catalogs, tables.deployments, tables.products, tables.product_images
-# Every search asks for this: building the statement anew would take longer than running it.
-_LIVE_DEPLOYMENT = (
-    sa.select(_D, _C.c.index_time)
-    .join(_C, (_C.c.id == _D.c.catalog) & (_C.c.deployment == _D.c.number))
-    .where(_C.c.id == sa.bindparam("of_catalog"), ~_C.c.deleting)
-)
 
 
 class SqlCatalogs(CatalogRecords):
@@ -29,16 +28,16 @@ class SqlCatalogs(CatalogRecords):
     def __init__(self, connection: sa.Connection) -> None:
         self._db = connection
 
-    def create(self, catalog: str, display_name: str, model: str, now: datetime) -> Catalog:
+    def create(
+        self, catalog: str, display_name: str, model: str, now: datetime, *, shared: bool = False
+    ) -> Catalog:
         if self._db.scalar(sa.select(_C.c.id).where(_C.c.id == catalog)):
             raise AlreadyExists(
                 f"catalogs/{catalog} exists already, or is still being deleted",
                 reason="CATALOG_EXISTS",
                 metadata={"catalog": catalog},
             )
-        found = self._db.execute(_newest(model)).one_or_none()
-        if found is None:
-            raise NotFound(f"models/{model} does not exist", reason="MODEL_NOT_FOUND")
+        found = SqlModels(self._db).get(model)
         self._db.execute(
             _C.insert(),
             {
@@ -51,21 +50,9 @@ class SqlCatalogs(CatalogRecords):
                 "update_time": now,
             },
         )
-        # A new collection for every catalogue ever made: one that is deleted and made again
-        # never meets the points of its predecessor.
-        self._db.execute(
-            _D.insert(),
-            {
-                "catalog": catalog,
-                "number": 1,
-                "model": model,
-                "model_digest": found.digest,
-                "collection": f"{catalog}.{found.digest[:12]}.{names.new_id()[-8:]}",
-                "dimension": found.spec["embedding_dim"],
-                "distance": found.spec["distance"],
-                "create_time": now,
-            },
-        )
+        row = new_deployment(catalog, 1, found, now, shared=shared)
+        row |= {"state": DeploymentState.LIVE, "switch_time": now}
+        self._db.execute(_D.insert(), row)
         return self.get(catalog)
 
     def get(self, catalog: str) -> Catalog:
@@ -97,10 +84,10 @@ class SqlCatalogs(CatalogRecords):
         return int(revision)
 
     def deployment(self, catalog: str) -> Deployment:
-        row = self._db.execute(_LIVE_DEPLOYMENT, {"of_catalog": catalog}).one_or_none()
+        row = self._db.execute(LIVE, {"of_catalog": catalog}).one_or_none()
         if row is None:
             raise catalog_not_found(catalog)
-        return Deployment(**row._mapping)
+        return to_deployment(row)
 
     def mark_deleting(self, catalog: str) -> None:
         self._db.execute(_C.update().where(_C.c.id == catalog).values(deleting=True))
@@ -145,46 +132,8 @@ class SqlCatalogs(CatalogRecords):
         )
 
 
-class SqlModels(ModelRecords):
-    """See ModelRecords."""
-
-    def __init__(self, connection: sa.Connection) -> None:
-        self._db = connection
-
-    def put(self, name: str, digest: str, spec: Mapping[str, Any], now: datetime) -> None:
-        row = {"digest": digest, "name": name, "spec": dict(spec), "create_time": now}
-        upsert(self._db, tables.models, [row])
-
-    def named(self, name: str) -> dict[str, Any] | None:
-        spec = self._db.scalar(_newest(name).with_only_columns(tables.models.c.spec))
-        return None if spec is None else dict(spec)
-
-    def spec(self, digest: str) -> dict[str, Any]:
-        spec = self._db.scalar(
-            sa.select(tables.models.c.spec).where(tables.models.c.digest == digest)
-        )
-        if spec is None:
-            raise NotFound(f"no model has the digest {digest}", reason="MODEL_NOT_FOUND")
-        return dict(spec)
-
-
-def catalog_not_found(catalog: str) -> NotFound:
-    return NotFound(
-        f"catalogs/{catalog} does not exist; create it with "
-        f"`shelflens catalogs create {catalog}` or list those that do",
-        reason="CATALOG_NOT_FOUND",
-        metadata={"catalog": catalog},
-    )
-
-
 def _catalog(row: sa.Row[Any]) -> Catalog:
     values = dict(row._mapping)
-    del values["deployment"]
+    del values["deployment"], values["comparing"]
     values["external"] = is_external(values.pop("spec"))
     return Catalog(**values)
-
-
-def _newest(model: str) -> sa.Select[Any]:
-    models = tables.models
-    query = sa.select(models).where(models.c.name == model)
-    return query.order_by(models.c.create_time.desc()).limit(1)

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from services.core.adapters.sql_records import tables
 from services.core.adapters.sql_records.statements import among, insert_missing
+from services.core.deployment_ports import DeploymentState
 from services.core.domain.catalog import ImageState
 from services.core.record_ports import EmbeddingRecords
 
@@ -47,11 +48,10 @@ class SqlEmbeddings(EmbeddingRecords):
             .values(file=file, row=sa.bindparam("at"), picture_hash=None),
             [{"of_hash": sha256, "at": at} for sha256, at in rows.items()],
         )
-        served = sa.select(_C.c.id).join(
-            _D, (_C.c.id == _D.c.catalog) & (_C.c.deployment == _D.c.number)
-        )
-        served = served.where(_D.c.model_digest == digest, ~_C.c.deleting)
-        catalogs = list(self._db.scalars(served))
+        # Also where it is built or kept beside the live one: these get every write, too.
+        served = sa.select(_C.c.id).join(_D, _C.c.id == _D.c.catalog).distinct()
+        mine = (_D.c.model_digest == digest, _D.c.state != DeploymentState.GONE)
+        catalogs = list(self._db.scalars(served.where(*mine, ~_C.c.deleting)))
         shown = (_I.c.catalog.in_(catalogs), among(self._db, _I.c.sha256, rows), ~_I.c.deleted)
         query = sa.select(_I.c.catalog, _I.c.product, _I.c.sha256).where(*shown)
         found = [(row.catalog, row.product, row.sha256) for row in self._db.execute(query)]
@@ -66,6 +66,14 @@ class SqlEmbeddings(EmbeddingRecords):
         listed = among(self._db, _E.c.sha256, sha256s)
         query = sa.select(_E.c.sha256).where(_E.c.digest == digest, listed)
         return set(self._db.scalars(query))
+
+    def places(self, digest: str, sha256s: Sequence[str]) -> dict[str, tuple[str, int]]:
+        if not sha256s:
+            return {}
+        listed = among(self._db, _E.c.sha256, sha256s)
+        query = sa.select(_E.c.sha256, _F.c.key, _E.c.row).join(_F, _F.c.id == _E.c.file)
+        rows = self._db.execute(query.where(_E.c.digest == digest, listed))
+        return {row.sha256: (row.key, row.row) for row in rows}
 
     def refuse(self, refused: Mapping[str, str]) -> None:
         rows = [{"sha256": sha256, "reason": reason} for sha256, reason in refused.items()]

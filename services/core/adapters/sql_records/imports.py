@@ -18,13 +18,7 @@ from services.core.domain.operations import OperationKind, OperationState
 from services.core.record_ports import ImportRecords, MergeOutcome, PlanEntry
 from services.core.shard_files import AcceptedRow
 
-_P, _I, _E, _F = (
-    tables.products,
-    tables.product_images,
-    tables.embeddings,
-    tables.embedding_files,
-)
-
+_P, _I = tables.products, tables.product_images
 _O, _I2 = tables.operations, _I.alias()
 _DIGESTS = sa.select(
     _P.c.id, _P.c.row_digest, _P.c.seen_revision, _P.c.outcome, _P.c.revision
@@ -34,6 +28,11 @@ _DIGESTS = sa.select(
     ~_P.c.deleted,
 )
 _GONE = _I.c.deleted | _I.c.state.in_(HIDDEN)  # what the collection must not have
+_PRESENT = (
+    ~_I.c.deleted,
+    _I.c.state.in_((ImageState.PENDING, ImageState.SEARCHABLE)),
+    _I.c.plan_revision.is_not(None),
+)
 
 
 class SqlImports(ImportRecords):
@@ -153,25 +152,34 @@ class SqlImports(ImportRecords):
                 .values(row_digest=None)
             )
 
-    def unplanned(self, catalog: str, digest: str, products: Sequence[str]) -> list[PlanEntry]:
+    def unplanned(self, catalog: str, products: Sequence[str]) -> list[PlanEntry]:
+        return self._entries(
+            catalog,
+            products,
+            _I.c.plan_revision.is_(None),
+            _GONE | (_I.c.state != ImageState.REFUSED),
+        )
+
+    def next_products(self, catalog: str, after: str, limit: int) -> list[str]:
+        query = sa.select(_I.c.product).where(
+            _I.c.catalog == catalog, _I.c.product > after, *_PRESENT
+        )
+        return list(self._db.scalars(query.distinct().order_by(_I.c.product).limit(limit)))
+
+    def present(self, catalog: str, products: Sequence[str]) -> list[PlanEntry]:
+        return self._entries(catalog, products, *_PRESENT)
+
+    def present_count(self, catalog: str) -> int:
+        query = sa.select(sa.func.count()).where(_I.c.catalog == catalog, *_PRESENT)
+        return int(self._db.scalar(query) or 0)
+
+    def _entries(
+        self, catalog: str, products: Sequence[str], *which: sa.ColumnElement[bool]
+    ) -> list[PlanEntry]:
         query = (
-            sa.select(
-                _P,
-                _I.c.sha256,
-                _GONE.label("gone"),
-                _I.c.state,
-                _F.c.key,
-                _E.c.row,
-            )
+            sa.select(_P, _I.c.sha256, _GONE.label("gone"), _I.c.state)
             .join(_P, (_P.c.catalog == _I.c.catalog) & (_P.c.id == _I.c.product))
-            .outerjoin(_E, (_E.c.sha256 == _I.c.sha256) & (_E.c.digest == digest))
-            .outerjoin(_F, _F.c.id == _E.c.file)
-            .where(
-                _I.c.catalog == catalog,
-                _I.c.product.in_(products),
-                _I.c.plan_revision.is_(None),
-                _GONE | ((_I.c.state != ImageState.REFUSED) & _E.c.row.is_not(None)),
-            )
+            .where(_I.c.catalog == catalog, _I.c.product.in_(products), *which)
         )
         return [
             PlanEntry(
@@ -179,8 +187,6 @@ class SqlImports(ImportRecords):
                 sha256=row.sha256,
                 deleted=row.gone,
                 searchable=row.state == ImageState.SEARCHABLE,
-                embeddings=row.key or "",
-                embedding_row=row.row or 0,
             )
             for row in self._db.execute(query)
         ]

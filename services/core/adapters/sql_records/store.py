@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from services.core.adapters.sql_records.catalogs import SqlCatalogs, SqlModels
+from services.core.adapters.sql_records.catalogs import SqlCatalogs
 from services.core.adapters.sql_records.dead_letters import SqlDeadLetters
+from services.core.adapters.sql_records.deployments import SqlDeployments
 from services.core.adapters.sql_records.duplicates import SqlDuplicates
 from services.core.adapters.sql_records.embeddings import SqlEmbeddings
 from services.core.adapters.sql_records.erasing import SqlErasing
@@ -20,6 +21,7 @@ from services.core.adapters.sql_records.failures import sqlite_failure
 from services.core.adapters.sql_records.feeds import SqlFeeds
 from services.core.adapters.sql_records.imports import SqlImports
 from services.core.adapters.sql_records.migrating import migrate
+from services.core.adapters.sql_records.models import SqlModels
 from services.core.adapters.sql_records.operations import SqlOperations, SqlRequests
 from services.core.adapters.sql_records.products import SqlProducts
 from services.core.adapters.sql_records.shards import SqlShards
@@ -33,6 +35,7 @@ class SqlTransaction:
     def __init__(self, connection: sa.Connection) -> None:
         self.catalogs = SqlCatalogs(connection)
         self.models = SqlModels(connection)
+        self.deployments = SqlDeployments(connection)
         self.products = SqlProducts(connection)
         self.imports = SqlImports(connection)
         self.feeds = SqlFeeds(connection)

@@ -1,15 +1,10 @@
 """The tables. Changes need a migration; a test holds the two together."""
 
-from datetime import UTC, datetime
-from typing import Any
-
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     Column,
-    DateTime,
-    Dialect,
     Float,
     Index,
     Integer,
@@ -17,45 +12,29 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    Text,
     text,
 )
-from sqlalchemy.types import TypeDecorator
 
-
-class UtcTime(TypeDecorator[datetime]):
-    """Aware UTC outside, without a zone in the database."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=UTC)
-
-
-class FreeText(TypeDecorator[str]):
-    """Text from outside: without the NUL characters and lone surrogates that no database takes."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        if value is None or (value.isascii() and "\x00" not in value):
-            return value
-        return value.replace("\x00", "").encode("utf-8", "replace").decode()
-
+from services.core.adapters.sql_records.column_types import FreeText, UtcTime
 
 metadata = MetaData()
 
+# Models and embedders; `name` is the first one that it had, empty for a part of a model.
 models = Table(
     "models",
     metadata,
     Column("digest", String(64), primary_key=True),
     Column("name", String(63), nullable=False, index=True),
     Column("spec", JSON, nullable=False),
+    Column("create_time", UtcTime, nullable=False),
+)
+
+model_names = Table(
+    "model_names",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("digest", String(64), nullable=False, index=True),
+    Column("notes", JSON, nullable=False),
     Column("create_time", UtcTime, nullable=False),
 )
 
@@ -70,6 +49,8 @@ catalogs = Table(
     Column("create_time", UtcTime, nullable=False),
     Column("update_time", UtcTime, nullable=False),
     Column("index_time", UtcTime),
+    # The deployment that searches are compared with; 0: none.
+    Column("comparing", Integer, nullable=False, server_default="0"),
 )
 
 deployments = Table(
@@ -83,6 +64,21 @@ deployments = Table(
     Column("dimension", Integer, nullable=False),
     Column("distance", String(20), nullable=False),
     Column("create_time", UtcTime, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("switch_time", UtcTime),
+    Column("tenant", String(100), nullable=False),
+    Column("storage", JSON, nullable=False),
+    Column("comparison", JSON, nullable=False),
+    Index("deployments_model", "model_digest"),
+)
+
+# Which models the workers that embed queries have loaded.
+query_workers = Table(
+    "query_workers",
+    metadata,
+    Column("id", String(100), primary_key=True),
+    Column("models", JSON, nullable=False),
+    Column("seen_time", UtcTime, nullable=False),
 )
 
 products = Table(
