@@ -10,7 +10,8 @@ from services.core.domain import keys
 from services.core.domain.errors import DataLoss, NotFound
 from services.core.domain.operations import OperationKind
 from services.core.domain.vector_images import is_vector
-from services.core.messages import IngestShard, ShardIngested
+from services.core.messages import IngestShard
+from services.core.outcomes import ShardIngested
 from services.core.ports import Float32
 from services.core.shard_files import AcceptedRow, read_embeddings, write_embeddings
 

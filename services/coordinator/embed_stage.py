@@ -1,13 +1,15 @@
 """Embedded images are noted, rows are judged, and the products are planned for the index."""
 
+from collections.abc import Sequence
+
 from services.coordinator.duplicates import keep_out
 from services.coordinator.lapses import KEEPS_FAILING
-from services.coordinator.planning import make_plan
-from services.coordinator.step import Step
+from services.coordinator.step import FILLING, Step, plan_shard
 from services.coordinator.verdicts import judge_rows
 from services.core.domain.operations import OperationKind
-from services.core.messages import EmbedShard, ShardEmbedded
-from services.core.work_ports import Shard, ShardState, Stage
+from services.core.messages import EmbedShard
+from services.core.outcomes import ShardEmbedded
+from services.core.work_ports import Shard, Stage
 
 # Refusals that another try of the same bytes may not meet.
 PASSING = frozenset(
@@ -26,50 +28,60 @@ def apply_embed(step: Step) -> bool:
     shard = step.reported([Stage.INGEST, Stage.EMBED], Stage.EMBED)
     if shard is None or shard.report is None:
         return False
-    refused = _note_embeddings(step, shard)
-    if "accepted" in shard.notes:
-        _judge(step, shard)
-    else:
-        step.tx.imports.refuse_images(step.operation.catalog, refused)
-    keep_out(step, shard.notes["products"])
-    message = make_plan(
-        step.tx,
-        step.objects,
-        step.operation.catalog,
-        shard.notes["products"],
-        step.operation.id,
-        shard.sequence,
-    )
-    shard.report = None
-    if message is None:
+    refused = note_embeddings(step, shard)
+    if "part" not in shard.notes:
+        if "accepted" in shard.notes:
+            _judge(step, shard)
+        else:
+            step.tx.imports.refuse_images(step.operation.catalog, refused)
+        keep_out(step, shard.notes["products"])
+    if not plan_shard(step, shard):
         shard.stage = Stage.DONE
-    else:
-        shard.stage, shard.state = Stage.INDEX, ShardState.READY
-        shard.message = step.body(message)
     step.tx.shards.save(shard)
     return True
 
 
-def _note_embeddings(step: Step, shard: Shard) -> dict[str, str]:
-    """Records the embeddings file; returns hash -> reason of what has no embedding."""
+def note_embeddings(step: Step, shard: Shard) -> dict[str, str]:
+    """Records the embeddings files; returns hash -> reason of what the live model cannot embed."""
     assert shard.report is not None
     message = EmbedShard.from_json(shard.message)
     if shard.report["failure"]:
         refused = dict.fromkeys(message.sha256s, str(shard.report["failure"]))
     else:
         outcome = ShardEmbedded(**shard.report["outcome"])
-        step.tx.embeddings.add(
-            message.model_digest, message.embeddings, outcome.sha256s, outcome.picture_hashes
-        )
-        step.operation.counts.images_embedded += len(outcome.sha256s)
+        _add(step, message, outcome)
         refused = dict(outcome.refused)
-    lasting = {sha: reason for sha, reason in refused.items() if reason not in PASSING}
-    if not shard.report["failure"]:
+        lasting = {sha: reason for sha, reason in refused.items() if reason not in PASSING}
         step.tx.embeddings.refuse(lasting)
+    if refused and step.operation.kind in FILLING:
+        return refused
+    if refused:  # by another model than the live one, perhaps
+        unusable = set(lacking_whole(step, list(refused)))
+        refused = {sha: reason for sha, reason in refused.items() if sha in unusable}
     step.tx.embeddings.settle(step.operation.id, refused)
     if step.operation.kind is OperationKind.CHANGE:
         refused |= step.tx.embeddings.refusals(step.operation.request.get("embed", []))
     return refused
+
+
+def _add(step: Step, message: EmbedShard, outcome: ShardEmbedded) -> None:
+    prints = dict(zip(outcome.sha256s, outcome.picture_hashes, strict=False))
+    for at, (digest, key) in enumerate(zip(message.embedders, message.embeddings, strict=True)):
+        places = message.wanted[at] if message.wanted and message.wanted[at] else None
+        asked = message.sha256s if places is None else [message.sha256s[each] for each in places]
+        accepted = set(outcome.sha256s)
+        rows = [each for each in asked if each in accepted]
+        known = [prints[each] for each in rows] if prints else ()
+        step.tx.embeddings.add(digest, key, rows, known)
+    step.operation.counts.images_embedded += len(outcome.sha256s)
+
+
+def lacking_whole(step: Step, hashes: Sequence[str]) -> list[str]:
+    """Those that some member of the live model has not embedded."""
+    whole = set(hashes)
+    for digest in step.targets[0].embedders:
+        whole &= step.tx.embeddings.known(digest, hashes)
+    return sorted(set(hashes) - whole)
 
 
 def _judge(step: Step, shard: Shard) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
 
+from services.coordinator import creating, deploying
 from services.coordinator.duplicates import shared_lines, withhold
 from services.coordinator.pruning import prune
 from services.coordinator.step import Step
@@ -27,6 +28,10 @@ def is_finished(step: Step) -> bool:
     operation = step.operation
     if step.tx.shards.unfinished(operation.id):
         return False
+    if operation.kind is OperationKind.DEPLOY:
+        return deploying.go_on(step)
+    if operation.kind is OperationKind.CREATE_MODEL:
+        return creating.go_on(step)
     if operation.kind is OperationKind.IMPORT:
         running = operation.state is OperationState.RUNNING
         validates = step.rules.validate_only
@@ -42,7 +47,7 @@ def is_finished(step: Step) -> bool:
 def lost_its_catalog(step: Step) -> bool:
     """Ends an operation whose catalogue was deleted under it; True when that is so."""
     operation = step.operation
-    if operation.kind is OperationKind.DELETE_CATALOG:
+    if operation.kind is OperationKind.DELETE_CATALOG or not operation.catalog:
         return False
     try:
         step.tx.catalogs.deployment(operation.catalog)

@@ -18,6 +18,8 @@ import structlog
 from services.coordinator import erasing, finishing, lapses, starting
 from services.coordinator.index_stage import heal
 from services.coordinator.orphans import Orphans
+from services.coordinator.outgrowing import outgrow
+from services.coordinator.serving import ServingList
 from services.coordinator.settings import CoordinatorLimits
 from services.coordinator.stage_times import note_time
 from services.coordinator.stages import apply_reports
@@ -29,12 +31,15 @@ from services.core.messages import (
     DropCollection,
     EmbedShard,
     EmbedSingle,
+    FitLinear,
     IndexShard,
     IngestManifest,
     IngestShard,
     Message,
     OperationAccepted,
+    PrepareModel,
     Report,
+    VerifyCollection,
 )
 from services.core.ports import Clock, ObjectStore, TaskQueue
 from services.core.record_ports import RecordStore
@@ -43,7 +48,17 @@ from services.core.work_ports import Shard, ShardState, Stage
 _log = structlog.get_logger(__name__)
 _TASKS: dict[str, type[Message]] = {
     each.TASK: each
-    for each in (IngestManifest, IngestShard, EmbedShard, EmbedSingle, IndexShard, DropCollection)
+    for each in (
+        IngestManifest,
+        IngestShard,
+        EmbedShard,
+        EmbedSingle,
+        PrepareModel,
+        FitLinear,
+        IndexShard,
+        VerifyCollection,
+        DropCollection,
+    )
 }
 
 
@@ -64,6 +79,7 @@ class Coordinator:
         self._clock = clock
         self._limits = limits
         self._orphans = Orphans(records, objects, limits)
+        self.serving = ServingList(records, objects, clock)
         self._name = names.new_id()
         # One step at a time: this process publishes in the order in which it leased.
         self._step = threading.Lock()
@@ -83,6 +99,7 @@ class Coordinator:
     def tick(self) -> None:
         """Periodic: ends leases, moves every operation that can move, removes orphans."""
         now = self._clock.now()
+        self.serving.write()
         with self._records.begin(write=True) as tx:
             lapses.end_leases(tx, now, self._limits)
             tx.operations.purge(
@@ -204,6 +221,7 @@ class Coordinator:
             if operation.kind is OperationKind.ERASE_CONTENT:
                 erasing.forget_details(ending)
             finishing.end(tx, ending, result, self._clock.now())
+            outgrow(tx, ending, self._limits, self._clock)
         finishing.remove_working_files(self._objects, operation)
         _log.info("operation.done", operation=operation.id, kind=operation.kind)
 

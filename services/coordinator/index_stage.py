@@ -5,12 +5,14 @@ from datetime import timedelta
 
 import structlog
 
+from services.coordinator.deploying import apply_verified
 from services.coordinator.lapses import KEEPS_FAILING
 from services.coordinator.step import Step
 from services.core.domain import keys
 from services.core.domain.errors import NotFound
 from services.core.domain.operations import OperationKind
-from services.core.messages import IndexShard, Report, ShardIndexed
+from services.core.messages import IndexShard, Report
+from services.core.outcomes import ShardIndexed
 from services.core.shard_files import read_plan
 from services.core.work_ports import Shard, ShardState, Stage
 
@@ -25,13 +27,29 @@ def apply_index(step: Step) -> None:
             _retry_index(step, shard, report)
             continue
         if report.task == IndexShard.TASK:
-            outcome = ShardIndexed(**report.outcome)
-            step.operation.counts.points_indexed += outcome.points
-            step.tx.imports.indexed(step.operation.catalog, report.revision)
-            step.tx.catalogs.indexed(step.operation.catalog, step.now)
-        shard.stage, shard.report = Stage.DONE, None
+            _note_indexed(step, shard, report)
+        elif step.operation.kind is OperationKind.DEPLOY:
+            apply_verified(step, report)
+        shard.report = None
+        if others := shard.notes.get("plans"):
+            shard.state, shard.message = ShardState.READY, others[0]
+            shard.notes["plans"] = others[1:]
+        else:
+            shard.stage = Stage.DONE
         step.tx.shards.save(shard)
         heal(step, report)
+
+
+def _note_indexed(step: Step, shard: Shard, report: Report) -> None:
+    """One mark for each collection that has the shard; the live one's is what users wait for."""
+    collection = shard.message["collection"]
+    shard.notes["indexed"] = [*shard.notes.get("indexed", []), collection]
+    live = step.targets[0].deployment
+    if collection == live.collection or step.operation.kind is OperationKind.DEPLOY:
+        step.operation.counts.points_indexed += ShardIndexed(**report.outcome).points
+    if collection == live.collection:
+        step.tx.imports.indexed(step.operation.catalog, report.revision)
+        step.tx.catalogs.indexed(step.operation.catalog, step.now)
 
 
 def heal(step: Step, report: Report) -> None:
@@ -54,7 +72,8 @@ def _written(
     step: Step, report: Report, removed: Sequence[tuple[str, str]]
 ) -> list[tuple[str, str]]:
     """Those that the plan wrote; all of them when the operation has ended and its plan is gone."""
-    key = keys.plan_key(report.operation, int(report.id.split("/")[1]))
+    _, sequence, _, number = report.id.split("/")
+    key = keys.plan_key(report.operation, int(sequence), int(number.partition(".")[2]))
     try:
         plan = read_plan(step.objects.get(key))
     except NotFound:

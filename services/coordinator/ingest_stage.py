@@ -1,6 +1,6 @@
 """Checked rows become products and images; what has no embedding yet goes on to be embedded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from services.coordinator.carried_embeddings import take_embeddings, without_embedding
@@ -9,7 +9,8 @@ from services.coordinator.pruning import note_rejected_rows
 from services.coordinator.step import Step, embed_body
 from services.coordinator.verdicts import superseded_rows
 from services.core.domain import names
-from services.core.messages import EmbedShard, IngestShard, ShardIngested
+from services.core.messages import EmbedShard, IngestShard
+from services.core.outcomes import ShardIngested
 from services.core.shard_files import AcceptedRow, RejectedRow, read_rejected
 from services.core.work_ports import Shard, ShardState, Stage
 
@@ -29,7 +30,7 @@ def apply_ingest(step: Step) -> bool:
         step.reject(shard, lost, "failed")
         note_rejected_rows(step, lost)
         shard.notes |= {"products": [], "accepted": message.accepted}
-        _to_embed_stage(step, shard, [])
+        _to_embed_stage(step, shard, {})
         return True
     outcome = ShardIngested(**shard.report["outcome"])
     counts.rows_read += outcome.rows_read
@@ -58,8 +59,8 @@ def _merge(
     rows: Sequence[AcceptedRow],
     message: IngestShard,
     outcome: ShardIngested,
-) -> list[str] | None:
-    """Merges the rows into the records; returns the hashes that have to be embedded.
+) -> dict[str, set[str]] | None:
+    """Merges the rows into the records; returns digest -> images that have to be embedded.
 
     None: every row says what it said last time, and nothing is left to do for any.
     """
@@ -94,7 +95,7 @@ def _merge(
     refused = step.tx.embeddings.refusals(new)
     step.tx.embeddings.settle(operation.id, refused)
     counts.images_reused += sum(sha not in lacking for sha in claimed) - len(missing) - len(refused)
-    return missing
+    return step.missing(new)
 
 
 def _same_rows(step: Step, rows: Sequence[AcceptedRow]) -> set[int]:
@@ -110,8 +111,8 @@ def _same_rows(step: Step, rows: Sequence[AcceptedRow]) -> set[int]:
     return {alone[product] for product in same}
 
 
-def _to_embed_stage(step: Step, shard: Shard, missing: Sequence[str]) -> None:
+def _to_embed_stage(step: Step, shard: Shard, missing: Mapping[str, set[str]]) -> None:
     shard.stage, shard.report = Stage.EMBED, step.empty_report()
-    shard.state = ShardState.READY if missing else ShardState.REPORTED
+    shard.state = ShardState.READY if any(missing.values()) else ShardState.REPORTED
     shard.message = embed_body(step, EmbedShard, shard.sequence, missing)
     step.tx.shards.save(shard)

@@ -6,7 +6,8 @@ from typing import Any
 from services.coordinator.step import Step
 from services.core.domain import keys
 from services.core.domain.operations import OperationState
-from services.core.messages import IngestManifest, IngestShard, ManifestCut
+from services.core.messages import IngestManifest, IngestShard
+from services.core.outcomes import ManifestCut
 from services.core.work_ports import Shard, ShardState, Stage
 
 

@@ -1,14 +1,12 @@
 """Models that embedding workers offer become known to the records."""
 
-import json
-
 import structlog
 
 from services.core.domain.errors import NotFound
 from services.core.domain.model_spec import ModelSpec
 from services.core.messages import ModelOffered
 from services.core.ports import Clock
-from services.core.record_ports import RecordStore
+from services.core.record_ports import Records, RecordStore
 
 _log = structlog.get_logger(__name__)
 
@@ -27,10 +25,15 @@ class OfferedModels:
         """
         spec = ModelSpec.from_json(message.spec)
         with self._records.begin(write=True) as tx:
-            try:
-                tx.models.spec(spec.digest)
-            except NotFound:
-                tx.models.put(
-                    message.name, spec.digest, json.loads(spec.to_json()), self._clock.now()
-                )
+            known = tx.models.named(message.name)
+            if known is None or not _is_known(tx, spec.digest):
+                tx.models.put(message.name, spec.digest, spec.to_dict(), self._clock.now())
                 _log.info("model.registered", name=message.name, digest=spec.digest)
+
+
+def _is_known(tx: Records, digest: str) -> bool:
+    try:
+        tx.models.spec(digest)
+    except NotFound:
+        return False
+    return True

@@ -7,7 +7,8 @@ A sweep walks through the keys of one prefix after the other, one slice a tick. 
   never imported;
 - `embeddings/` that a done operation left and no record refers to;
 - `reports/<operation>/` of operations that do not exist;
-- `queries/` that a gateway left: large photos of users.
+- `queries/` that a gateway left: large photos of users;
+- `models/uploads/` older than that time that no active operation names.
 
 Every check reads the records after the key was seen, and nothing that is gone there comes back:
 operations do not begin again, their ids are not used twice, and only a report of an active one
@@ -28,6 +29,7 @@ import structlog
 from services.coordinator.settings import CoordinatorLimits
 from services.core.domain import names
 from services.core.domain.errors import NotFound, ShelflensError
+from services.core.domain.keys import UPLOADED_WEIGHTS
 from services.core.domain.operations import OperationKind
 from services.core.ports import ObjectStore
 from services.core.record_ports import Records, RecordStore
@@ -163,6 +165,14 @@ def _left_photos(look: _Look, keys: Sequence[str]) -> set[str]:
     return {key for key in keys if look.old(_part(key, 1))}
 
 
+def _left_uploads(look: _Look, keys: Sequence[str]) -> set[str]:
+    """models/uploads/<upload>"""
+    old = {key for key in keys if look.old(_part(key, 2))}
+    if not old:
+        return old
+    return old - {each.request.get("weights", "") for each in look.tx.operations.active()}
+
+
 def _part(key: str, number: int) -> str:
     parts = key.split("/")
     return parts[number] if number < len(parts) else ""
@@ -174,4 +184,5 @@ _CHECKS: dict[str, _Check] = {
     "embeddings/": _unrecorded_embeddings,
     "reports/": _of_unknown,
     "queries/": _left_photos,
+    UPLOADED_WEIGHTS: _left_uploads,
 }

@@ -48,6 +48,11 @@ class CoordinatorLimits:
     fails when its lease has ended `lapses` times although a worker had started it. The
     coordinator that writes the report of an operation has `finishing` s before another may.
 
+    A catalogue in a collection that others share gets its own beyond `shared_images`.
+
+    A deploy waits up to `worker_wait` s for query workers to load its model; one that has told
+    nothing for `worker_silence` s is gone.
+
     A picture that more than `products_per_image` products of a catalogue show stands for none of
     them ("no image available"), and is kept out of search. Sizes and colours may share one.
 
@@ -62,6 +67,9 @@ class CoordinatorLimits:
     lapses: int = 3
     finishing: float = 60.0
     tick: float = 1.0
+    shared_images: int = 10_000
+    worker_silence: float = 30.0
+    worker_wait: float = 600.0
     index_attempts: int = 20
     index_backoff: float = 5.0
     reported_rejections: int = 100

@@ -1,11 +1,13 @@
 """The order in which the reports of an operation are applied."""
 
+from services.coordinator.creating import apply_model
+from services.coordinator.deploying import apply_deploy
 from services.coordinator.embed_stage import apply_embed
 from services.coordinator.index_stage import apply_index
 from services.coordinator.ingest_stage import apply_ingest
 from services.coordinator.manifest_stage import apply_manifest
 from services.coordinator.step import Step
-from services.core.domain.operations import OperationState
+from services.core.domain.operations import OperationKind, OperationState
 
 
 def apply_reports(step: Step) -> None:
@@ -14,8 +16,14 @@ def apply_reports(step: Step) -> None:
     Ingest and embed reports are applied in the order of the rows, so that the first row of a
     SKU is the first in the manifest whatever order the workers finish in.
     """
-    while apply_manifest(step) or apply_ingest(step) or apply_embed(step):
-        _stop_after_too_many_errors(step)
+    match step.operation.kind:
+        case OperationKind.DEPLOY:
+            apply_deploy(step)
+        case OperationKind.CREATE_MODEL:
+            apply_model(step)
+        case _:
+            while apply_manifest(step) or apply_ingest(step) or apply_embed(step):
+                _stop_after_too_many_errors(step)
     apply_index(step)
 
 

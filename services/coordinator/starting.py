@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+from services.coordinator.creating import start_model
+from services.coordinator.deploying import start_deploy
 from services.coordinator.erasing import start_erasing
-from services.coordinator.step import Step, embed_body
+from services.coordinator.step import Step, drop_body, embed_body
 from services.core.domain.operations import OperationKind, OperationState
-from services.core.messages import DropCollection, EmbedSingle, IngestManifest
+from services.core.messages import EmbedSingle, IngestManifest
 from services.core.work_ports import Shard, ShardState, Stage
 
 
@@ -16,8 +18,12 @@ def start(step: Step) -> None:
             _start_import(step)
         case OperationKind.CHANGE:
             _start_change(step)
-        case OperationKind.DELETE_CATALOG:
+        case OperationKind.DELETE_CATALOG | OperationKind.DROP_DEPLOYMENT:
             _start_deletion(step)
+        case OperationKind.DEPLOY:
+            start_deploy(step)
+        case OperationKind.CREATE_MODEL:
+            start_model(step)
         case OperationKind.ERASE_CONTENT:
             start_erasing(step)
     step.operation.state = OperationState.RUNNING
@@ -39,34 +45,23 @@ def _start_change(step: Step) -> None:
     """Embeds what is new (a single upload, on the queue of its own), then plans the products."""
     operation, tx = step.operation, step.tx
     hashes = operation.request.get("embed", [])
-    missing = step.to_embed(hashes)
+    missing = step.missing(hashes)
     body = embed_body(step, EmbedSingle, 0, missing)
     shard = Shard(operation.id, 0, Stage.EMBED, ShardState.READY, body)
     shard.notes = {"products": operation.request["products"]}
-    if not missing:
+    if not any(missing.values()):
         shard = replace(shard, state=ShardState.REPORTED, report=step.empty_report())
     tx.shards.add([shard])
 
 
 def _start_deletion(step: Step) -> None:
-    operation = step.operation
+    drops = [
+        drop_body(step, sequence, collection, tenant)
+        for sequence, (collection, tenant) in enumerate(step.operation.request["collections"])
+    ]
     step.tx.shards.add(
         [
-            Shard(
-                operation.id,
-                sequence,
-                Stage.INDEX,
-                ShardState.READY,
-                step.body(
-                    DropCollection(
-                        id=f"{operation.id}/{sequence}/drop/0",
-                        operation=operation.id,
-                        revision=operation.revision,
-                        sequence=sequence,
-                        collection=collection,
-                    )
-                ),
-            )
-            for sequence, collection in enumerate(operation.request["collections"])
+            Shard(step.operation.id, sequence, Stage.INDEX, ShardState.READY, body)
+            for sequence, body in enumerate(drops)
         ]
     )

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from services.core.domain.errors import DataLoss, NotFound
-from services.core.messages import IngestManifest, IngestShard, ManifestCut, ShardIngested
+from services.core.messages import IngestManifest, IngestShard
+from services.core.outcomes import ManifestCut, ShardIngested
 from services.core.ports import ObjectStore
 from services.core.shard_files import (
     AcceptedRow,

@@ -19,6 +19,7 @@ class DataDirectory:
         self.records = self.root / "records.db"
         self.objects = self.root / "objects"
         self.vectors = self.root / "vectors"
+        self.models = self.root / "models"  # weights, taken out of the objects
         self.endpoint = self.root / "endpoint"
         self._lock = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

@@ -1,49 +1,51 @@
 """The models of the local profile: registered in the records, loaded when they are needed."""
 
-import json
-from pathlib import Path
-
-from services.core.domain.external_model import is_external
-from services.core.domain.model_spec import ModelSpec
-from services.core.ports import Clock
+from services.core.domain.model import Model
+from services.core.ports import Clock, ObjectStore
 from services.core.record_ports import RecordStore
 from services.embedding.forward_gate import ForwardGate
 from services.embedding.model_host import ModelHost
-from services.embedding.models import default_model, make_gate
+from services.embedding.model_store import ModelStore
+from services.embedding.models import make_gate, offered_models
+from services.local.data_directory import DataDirectory
 from services.local.settings import LocalSettings
-from services.vision.embedder import ImageEmbedder
-from services.vision.models import load_embedder
-
-
-def load_models(settings: LocalSettings, records: RecordStore, clock: Clock) -> "LoadedModels":
-    """Registers the default model and loads every model that a catalogue is served by.
-
-    Raises FailedPrecondition for a model whose weights are not here or whose precision this
-    processor cannot run.
-    """
-    spec, weights = default_model(settings)
-    with records.begin(write=True) as tx:
-        tx.models.put("base", spec.digest, json.loads(spec.to_json()), clock.now())
-        deployed = {tx.catalogs.deployment(c.id).model_digest for c in tx.catalogs.page("", 10_000)}
-        stored = [tx.models.spec(digest) for digest in sorted(deployed)]
-    specs = [ModelSpec.from_json(json.dumps(each)) for each in stored if not is_external(each)]
-    loaded = LoadedModels(make_gate(settings), {spec.digest: weights})
-    for each in (spec, *specs):
-        loaded.host.load(each)
-    return loaded
+from services.retrieval.linear_store import LinearStore
 
 
 class LoadedModels:
-    """The host of this process's models, and the gate that their forward passes go through."""
+    """The host of this process's models, where they are stored, and the gate that their forward
+    passes go through.
 
-    def __init__(self, gate: ForwardGate, weights: dict[str, Path | None]) -> None:
-        self._gate = gate
-        self._weights = weights
-        self.host = ModelHost(self._load, gate)
+    Registers and loads the default model. Raises FailedPrecondition for one whose weights are not
+    here or whose precision this processor cannot run.
+    """
+
+    def __init__(
+        self,
+        settings: LocalSettings,
+        data: DataDirectory,
+        records: RecordStore,
+        objects: ObjectStore,
+        clock: Clock,
+    ) -> None:
+        self.store = ModelStore(objects, data.models)
+        offered = offered_models(settings)
+        for _, spec, weights in offered:
+            files = {} if weights is None else {spec.weights_sha256: weights}
+            self.store.publish(Model.plain(spec), files)
+        with records.begin(write=True) as tx:
+            for name, spec, _ in offered:
+                tx.models.put(name, spec.digest, spec.to_dict(), clock.now())
+        self._gate: ForwardGate = make_gate(settings)
+        self.host = ModelHost(
+            self.store.load,
+            self._gate,
+            self.store.find,
+            LinearStore(objects).of,
+            settings.models_loaded,
+        )
+        self.host.load(offered[0][1])
 
     def close(self) -> None:
         """Waits for the passes under way."""
         self._gate.close()
-
-    def _load(self, spec: ModelSpec) -> ImageEmbedder:
-        return load_embedder(spec, self._weights.get(spec.digest))

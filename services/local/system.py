@@ -13,14 +13,20 @@ from services.core.adapters.qdrant_vectors import QdrantVectors
 from services.core.adapters.sql_records import open_sqlite
 from services.core.adapters.system_clock import SystemClock
 from services.core.runtime.celery_app import make_app
+from services.embedding import tasks as embedding_tasks
 from services.embedding.handlers import BulkEmbedder, QueryEmbedder
+from services.embedding.preparing import ModelPreparer
+from services.embedding.serving import Serving
+from services.evaluation import tasks as evaluation_tasks
+from services.evaluation.handlers import Fitter
 from services.gateway.service import Gateway, Ports
+from services.gateway.settings import GatewayLimits
 from services.imaging.decode_pool import DecodePool
 from services.indexing.handlers import Indexer
 from services.ingestion.fetching.fetcher import open_fetcher
 from services.ingestion.handlers import Ingestor
 from services.local.data_directory import DataDirectory
-from services.local.models import load_models
+from services.local.models import LoadedModels
 from services.local.settings import LocalSettings
 from services.local.vector_process import VectorProcess
 from services.local.workers import Workers
@@ -44,7 +50,7 @@ class LocalSystem:
                 budget=settings.decoder_memory * 1_000_000,
             )
             opened.callback(decoders.close)
-            models = load_models(settings, records, clock)
+            models = LoadedModels(settings, data, records, objects, clock)
             opened.callback(models.close)
             server = starting.result()
             opened.callback(server.close)
@@ -58,6 +64,9 @@ class LocalSystem:
             )
             coordinator = Coordinator(records, objects, queue, clock, limits)
             coordinator.recover()
+            coordinator.serving.write()
+            serving = Serving(objects, models.host, queue, "local", settings.serving_interval)
+            opened.callback(serving.close)
             bulk = BulkEmbedder(objects, decoders, models.host)
             opened.callback(bulk.close)
             ca_file = str(settings.fetch_ca_file or "")
@@ -67,14 +76,19 @@ class LocalSystem:
                 queue,
                 coordinator,
                 Ingestor(objects, settings.shard_rows, fetcher=fetcher),
-                bulk,
+                embedding_tasks.handlers(bulk, ModelPreparer(objects, models.store)),
                 Indexer(objects, vectors),
+                evaluation_tasks.handlers(Fitter(objects)),
                 limits.tick,
             )
+            serving.start()
             opened.callback(workers.close)
             opened.callback(fetcher.close)  # first, so that no worker waits for a slow host
             embedder = QueryEmbedder(decoders, models.host)
-            self.gateway = Gateway(Ports(records, objects, vectors, queue, embedder, clock))
+            ports = Ports(records, objects, vectors, queue, embedder, clock)
+            self.gateway = Gateway(
+                ports, GatewayLimits(share_collections=settings.share_collections)
+            )
             self._opened = opened.pop_all()
 
     def close(self) -> None:

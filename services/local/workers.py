@@ -10,7 +10,7 @@ from services.core.adapters.celery_queue import CeleryQueue
 from services.core.runtime.celery_app import make_app
 from services.core.runtime.worker import Handlers, RunningWorker, register, start_worker
 from services.embedding import tasks as embedding_tasks
-from services.embedding.handlers import BulkEmbedder
+from services.evaluation import tasks as evaluation_tasks
 from services.indexing import tasks as indexing_tasks
 from services.indexing.handlers import Indexer
 from services.ingestion import tasks as ingestion_tasks
@@ -36,11 +36,11 @@ class Workers:
         queue: CeleryQueue,
         coordinator: Coordinator,
         ingestor: Ingestor,
-        embedder: BulkEmbedder,
+        embed: Handlers,
         indexer: Indexer,
+        evaluate: Handlers,
         tick: float,
     ) -> None:
-        embed = embedding_tasks.handlers(embedder)
         plans = (
             _Plan("control", coordinator_tasks.QUEUES, coordinator_tasks.handlers(coordinator)),
             # Two at a time: one shard may wait for the images of a slow host.
@@ -49,6 +49,7 @@ class Workers:
             _Plan("embedding-bulk", embedding_tasks.BULK_QUEUES, embed, threads=2),
             _Plan("embedding-single", embedding_tasks.SINGLE_QUEUES, embed),
             _Plan("indexing", indexing_tasks.QUEUES, indexing_tasks.handlers(indexer)),
+            _Plan("evaluation", evaluation_tasks.QUEUES, evaluate),
         )
         self._running = [_start(broker, queue, plan) for plan in plans]
         self._clockwork = Clockwork(coordinator, tick)

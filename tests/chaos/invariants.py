@@ -126,7 +126,7 @@ def embed_afresh(
     with records.begin() as tx:
         spec = ModelSpec.from_json(json.dumps(tx.models.spec(digest)))
     model = load_embedder(spec)
-    recipe = PixelRecipe(spec.resize, spec.crop, spec.interpolation)
+    recipe = PixelRecipe.of(spec)
     fresh: dict[str, Float32] = {}
     with DecodePool(1) as pool:
         for part in _parts(list(images), _BATCH):

@@ -95,8 +95,8 @@ def test_messages_wait_for_workers_that_start_later(rig: Rig) -> None:
 def test_messages_of_one_queue_reach_the_task_that_they_name(rig: Rig) -> None:
     rig.consume(IngestShard)
     embed = EmbedShard(
-        id="e", operation="o", revision=1, sequence=0, model_digest="m",
-        sha256s=("a", "b"), embeddings="e",
+        id="e", operation="o", revision=1, sequence=0, embedders=("m",),
+        sha256s=("a", "b"), embeddings=("e",),
     )  # fmt: skip
     drop = DropCollection(id="d", operation="o", revision=1, sequence=0, collection="c")
     rig.consume(EmbedShard, DropCollection)

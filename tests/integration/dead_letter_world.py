@@ -31,9 +31,9 @@ SHARD = EmbedShard(
     operation="op",
     revision=1,
     sequence=3,
-    model_digest="d" * 64,
+    embedders=("d" * 64,),
     sha256s=("a" * 64,),
-    embeddings="embeddings/x",
+    embeddings=("embeddings/x",),
 )
 
 

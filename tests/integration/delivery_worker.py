@@ -11,7 +11,8 @@ from pathlib import Path
 
 from services.core.adapters.celery_queue import CeleryQueue
 from services.core.domain.errors import Unavailable
-from services.core.messages import DropCollection, EmbedSingle, IndexShard, ShardIndexed
+from services.core.messages import DropCollection, EmbedSingle, IndexShard
+from services.core.outcomes import ShardIndexed
 from services.core.runtime.celery_app import make_app
 from services.core.runtime.fatal import FatalWorkerError
 from services.core.runtime.local_worker import start_worker

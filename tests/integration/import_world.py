@@ -22,24 +22,31 @@ from services.core.adapters.file_objects import FileObjects
 from services.core.adapters.sql_records import open_sqlite
 from services.core.domain import keys
 from services.core.domain.errors import ShelflensError
+from services.core.domain.model import Model
+from services.core.domain.model_spec import ModelSpec
 from services.core.domain.near_duplicates import THUMBNAIL, Pixels, fingerprint
 from services.core.domain.operations import Operation, OperationKind
 from services.core.messages import (
     DropCollection,
     EmbedShard,
     EmbedSingle,
+    FitLinear,
     IndexShard,
     IngestManifest,
     IngestShard,
     Message,
     Report,
-    ShardEmbedded,
+    VerifyCollection,
 )
+from services.core.outcomes import ShardEmbedded
 from services.core.ports import Float32, RawMessage, VectorStore
 from services.core.record_ports import RecordStore
 from services.core.shard_files import Embeddings, write_embeddings
+from services.evaluation.handlers import Fitter
 from services.indexing.handlers import Indexer
 from services.ingestion.handlers import Ingestor
+from services.retrieval.composing import compose
+from services.retrieval.linear_store import LinearStore
 
 DIMENSION = 8
 
@@ -72,9 +79,27 @@ class HeldQueue:
         self.republished.append(message)
 
 
-def vector_of(digest: str) -> Float32:
-    """The embedding of an image, a function of its hash alone. Shape [DIMENSION]."""
-    values = np.random.default_rng(int(digest[:8], 16)).normal(size=DIMENSION)
+def spec_of(name: str) -> ModelSpec:
+    """An embedder that embeds images as `vector_of` says."""
+    return ModelSpec(
+        backbone=name,
+        weights_sha256=sha256(name.encode()).hexdigest(),
+        embedding_dim=DIMENSION,
+        resize=32,
+        crop=32,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        precision="fp32",
+    )
+
+
+BASE = spec_of("base")
+
+
+def vector_of(digest: str, embedder: str = BASE.digest) -> Float32:
+    """The embedding of an image, a function of its hash and the embedder. Shape [DIMENSION]."""
+    seed = int(digest[:8], 16) ^ (0 if embedder == BASE.digest else int(embedder[:8], 16))
+    values = np.random.default_rng(seed).normal(size=DIMENSION)
     return (values / np.linalg.norm(values)).astype(np.float32)
 
 
@@ -87,9 +112,20 @@ class World:
     """Records, objects, vectors, workers and a coordinator over one directory."""
 
     def __init__(
-        self, root: Path, vectors: VectorStore, seed: int = 0, products_per_image: int = 50
+        self,
+        root: Path,
+        vectors: VectorStore,
+        seed: int = 0,
+        products_per_image: int = 50,
+        shared_images: int = 10_000,
     ) -> None:
-        self.products_per_image = products_per_image
+        self._limits = CoordinatorLimits(
+            window=4,
+            lease=60,
+            sweep=3,
+            products_per_image=products_per_image,
+            shared_images=shared_images,
+        )
         self.pixels: dict[str, Pixels] = {}  # of images that do not show what pixels_of says
         self.random = random.Random(seed)
         self.clock = MovableClock()
@@ -108,22 +144,22 @@ class World:
             EmbedShard: self._embed,
             EmbedSingle: self._embed,
             IndexShard: indexer.index_shard,
+            VerifyCollection: indexer.verify,
+            FitLinear: Fitter(self.objects).fit,
             DropCollection: indexer.drop,
         }
         self.start_coordinator()
         with self.records.begin(write=True) as tx:
-            spec = {"embedding_dim": DIMENSION, "distance": "cosine"}
-            tx.models.put("base", "d" * 64, spec, self.clock.now())
+            tx.models.put("base", BASE.digest, BASE.to_dict(), self.clock.now())
 
     def open_records(self, root: Path) -> RecordStore:
         return open_sqlite(root / "records.db")
 
     def start_coordinator(self) -> None:
         """As after a kill: nothing is left but records and files."""
-        limits = CoordinatorLimits(
-            window=4, lease=60, sweep=3, products_per_image=self.products_per_image
+        self.coordinator = Coordinator(
+            self.records, self.objects, self.queue, self.clock, self._limits
         )
-        self.coordinator = Coordinator(self.records, self.objects, self.queue, self.clock, limits)
         self._control = coordinator_handlers(self.coordinator)
 
     def create(self, catalog: str) -> None:
@@ -192,30 +228,55 @@ class World:
                 self.deliver_one(keep=self.random.random() < repetition)
         raise AssertionError("the operations do not end")
 
-    def found(self, catalog: str) -> dict[tuple[str, str], dict[str, Any]]:
-        """What the collection shows: (sku, image hash) -> payload, vectors checked."""
+    def found(self, catalog: str, number: int = 0) -> dict[tuple[str, str], dict[str, Any]]:
+        """What the collection of a deployment (0: the live one) shows: (sku, image hash) ->
+        payload, vectors checked."""
         with self.records.begin() as tx:
             deployment = tx.catalogs.deployment(catalog)
+            if number:
+                deployment = tx.deployments.get(catalog, number)
+            model = Model.from_dict(tx.models.spec(deployment.model_digest))
         points = self.vectors.search(
-            deployment.collection, np.ones(DIMENSION, np.float32), limit=1_000
+            deployment.collection,
+            np.ones(model.embedding_dim, np.float32),
+            limit=1_000,
+            catalog=deployment.tenant or None,
         )
         stored = self.vectors.fetch(deployment.collection, [each.id for each in points])
         for point in stored.values():
-            np.testing.assert_allclose(point.vector, vector_of(point.payload["sha256"]), atol=1e-6)
+            expected = self.composed(model, point.payload["sha256"])
+            np.testing.assert_allclose(point.vector, expected, atol=1e-5)
         payloads = [dict(point.payload) for point in stored.values()]
         return {(each["sku"], each["sha256"]): each for each in payloads}
+
+    def composed(self, model: Model, digest: str) -> Float32:
+        """What a point of the image should hold."""
+        one = np.ones(1, np.float32)
+        parts = [(vector_of(digest, each.digest)[np.newaxis], one) for each in model.embedders]
+        found: Float32 = compose(model, parts, LinearStore(self.objects).of(model))[0]
+        return found
 
     def _embed(self, message: EmbedShard) -> ShardEmbedded:
         good = tuple(each for each in message.sha256s if each not in self.unusable)
         refused = tuple((e, self.unusable[e]) for e in message.sha256s if e in self.unusable)
-        self.embedded.extend(good)
-        vectors = np.array([vector_of(each) for each in good], np.float32).reshape(-1, DIMENSION)
-        prints = [fingerprint(self.pixels.get(each, pixels_of(each))) for each in good]
-        thumbnails = np.array([each[1] for each in prints], np.uint8)
-        thumbnails = thumbnails.reshape(-1, THUMBNAIL, THUMBNAIL, 3)
-        rows = Embeddings(good, vectors, np.ones(len(good), np.float32), thumbnails)
-        self.objects.put(message.embeddings, write_embeddings(rows))
-        hashes = tuple(each[0] for each in prints)
+        prints = {e: fingerprint(self.pixels.get(e, pixels_of(e))) for e in good}
+        for at, (embedder, key) in enumerate(
+            zip(message.embedders, message.embeddings, strict=True)
+        ):
+            asked = message.wanted[at] if message.wanted else ()
+            wanted = [message.sha256s[each] for each in asked] or message.sha256s
+            kept = tuple(each for each in wanted if each in prints)
+            self.embedded.extend(kept)
+            vectors = np.array([vector_of(each, embedder) for each in kept], np.float32)
+            thumbnails = np.array([prints[each][1] for each in kept], np.uint8)
+            rows = Embeddings(
+                kept,
+                vectors.reshape(-1, DIMENSION),
+                np.ones(len(kept), np.float32),
+                thumbnails.reshape(-1, THUMBNAIL, THUMBNAIL, 3),
+            )
+            self.objects.put(key, write_embeddings(rows))
+        hashes = tuple(prints[each][0] for each in good)
         return ShardEmbedded(sha256s=good, refused=refused, picture_hashes=hashes)
 
 

@@ -221,7 +221,7 @@ def test_deleting_a_catalogue_removes_its_records_and_points(world: World) -> No
         collection = tx.catalogs.deployment("shop").collection
         revision = tx.catalogs.next_revision("shop")
         tx.catalogs.mark_deleting("shop")
-        request = {"collections": [collection]}
+        request = {"collections": [[collection, ""]]}
         deletion = tx.operations.create(
             OperationKind.DELETE_CATALOG, "shop", revision, request, world.clock.now()
         )

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from services.core.messages import EmbedShard, ShardEmbedded
+from services.core.messages import EmbedShard
+from services.core.outcomes import ShardEmbedded
 from services.core.ports import RawMessage
 from services.core.runtime.celery_app import make_app
 from services.core.runtime.worker import register, start_worker

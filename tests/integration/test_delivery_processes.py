@@ -115,8 +115,8 @@ def test_a_worker_beside_another_breaks_the_process_too(delivery: Delivery) -> N
     worker = delivery.work(threads="beside")
     delivery.publish(
         EmbedSingle(
-            id="a", operation="o", revision=1, sequence=0, model_digest="m",
-            sha256s=(), embeddings="e",
+            id="a", operation="o", revision=1, sequence=0, embedders=("m",),
+            sha256s=(), embeddings=("e",),
         )
     )  # fmt: skip
     assert worker.wait(SECONDS) == EXIT_BROKEN

@@ -144,7 +144,7 @@ def test_an_erasure_goes_on_when_its_catalogue_is_deleted(world: World) -> None:
         collection = tx.catalogs.deployment("shop").collection
         revision = tx.catalogs.next_revision("shop")
         tx.catalogs.mark_deleting("shop")
-        request = {"collections": [collection]}
+        request = {"collections": [[collection, ""]]}
         kind = OperationKind.DELETE_CATALOG
         tx.operations.create(kind, "shop", revision, request, world.clock.now())
     world.run()

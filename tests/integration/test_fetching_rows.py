@@ -11,7 +11,8 @@ import pytest
 
 from services.core.domain.errors import Unavailable
 from services.core.domain.keys import image_key
-from services.core.messages import IngestShard, ShardIngested
+from services.core.messages import IngestShard
+from services.core.outcomes import ShardIngested
 from services.core.shard_files import AcceptedRow, RejectedRow, read_accepted, read_rejected
 from services.ingestion.fetching.fetcher import Fetcher
 from services.ingestion.handlers import Ingestor

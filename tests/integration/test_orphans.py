@@ -80,7 +80,7 @@ def test_what_an_ended_import_left_is_removed_and_nothing_else(later: World) -> 
     assert any(key.startswith("embeddings/") for key in kept)
     assert keys.report_key(operation) in kept
     later.objects.put(keys.accepted_key(operation, 0), b"late")
-    later.objects.put(keys.plan_key(operation, 7), b"late")
+    later.objects.put(keys.plan_key(operation, 7, 1), b"late")
     later.objects.put(keys.embeddings_key(DIGEST, operation, 9), b"late")
     sweep(later)
     assert everything(later) == kept

@@ -189,7 +189,9 @@ def test_two_coordinators_remove_a_catalogue_together(
     world.run()
     with world.records.begin(write=True) as tx:
         collection = tx.catalogs.deployment("shop").collection
-    operation = world.accept(OperationKind.DELETE_CATALOG, "shop", {"collections": [collection]})
+    operation = world.accept(
+        OperationKind.DELETE_CATALOG, "shop", {"collections": [[collection, ""]]}
+    )
     with world.records.begin(write=True) as tx:
         tx.catalogs.mark_deleting("shop")
     world.run(repetition=0.3)

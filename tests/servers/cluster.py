@@ -28,6 +28,7 @@ SERVICES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "embedding-bulk": ("embedding", ("--queue", "bulk")),
     "embedding-query": ("embedding", ("--queue", "query")),
     "indexing": ("indexing", ()),
+    "evaluation": ("evaluation", ()),
 }
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from services.core.adapters.file_objects import FileObjects
 from services.core.domain.errors import NotFound
-from services.core.messages import IngestManifest, ManifestCut
+from services.core.messages import IngestManifest
+from services.core.outcomes import ManifestCut
 from services.ingestion.handlers import Ingestor
 
 

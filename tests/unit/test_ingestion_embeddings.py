@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from services.core.adapters.file_objects import FileObjects
 from services.core.domain.keys import image_key
-from services.core.messages import IngestShard, ShardIngested
+from services.core.messages import IngestShard
+from services.core.outcomes import ShardIngested
 from services.core.ports import Float32
 from services.core.shard_files import (
     AcceptedRow,

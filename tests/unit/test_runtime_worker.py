@@ -18,14 +18,8 @@ from services.core.domain.errors import (
     NotFound,
     Unavailable,
 )
-from services.core.messages import (
-    DropCollection,
-    EmbedSingle,
-    Message,
-    Report,
-    ShardEmbedded,
-    ShardIndexed,
-)
+from services.core.messages import DropCollection, EmbedSingle, Message, Report
+from services.core.outcomes import ShardEmbedded, ShardIndexed
 from services.core.runtime.celery_app import make_app
 from services.core.runtime.fatal import FatalWorkerError
 from services.core.runtime.worker import Retries, RunningWorker, register, start_worker
@@ -87,8 +81,8 @@ def drop(name: str = "d") -> DropCollection:
 
 def embed(name: str) -> EmbedSingle:
     return EmbedSingle(
-        id=name, operation="o", revision=1, sequence=0, model_digest="m",
-        sha256s=("a",), embeddings="e",
+        id=name, operation="o", revision=1, sequence=0, embedders=("m",),
+        sha256s=("a",), embeddings=("e",),
     )  # fmt: skip
 
 

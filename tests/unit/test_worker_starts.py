@@ -6,7 +6,8 @@ from typing import Any
 
 from services.core.adapters.celery_queue import CeleryQueue
 from services.core.domain.errors import Unavailable
-from services.core.messages import DropCollection, Report, ShardIndexed
+from services.core.messages import DropCollection, Report
+from services.core.outcomes import ShardIndexed
 from services.core.runtime.celery_app import make_app
 from services.core.runtime.worker import Retries, register, start_worker
 
