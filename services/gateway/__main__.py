@@ -16,7 +16,7 @@ from services.core.runtime.connections.vectors import open_vectors
 from services.core.runtime.grpc_server import GrpcServer
 from services.core.runtime.startup import run_service
 from services.gateway.service import Gateway, Ports
-from services.gateway.settings import GatewaySettings
+from services.gateway.settings import GatewayLimits, GatewaySettings
 
 _log = structlog.get_logger(__name__)
 
@@ -32,7 +32,8 @@ async def _serve(settings: GatewaySettings) -> int:
         stop = asyncio.Event()
         for each in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(each, stop.set)
-        gateway = Gateway(ports)
+        limits = GatewayLimits(share_collections=settings.share_collections)
+        gateway = Gateway(ports, limits)
         opened.push_async_callback(gateway.close)
         server = GrpcServer(
             f"{settings.host}:{settings.port}",

@@ -12,6 +12,7 @@ from services.core.runtime.service_settings import (
     ServiceSettings,
     VectorSettings,
 )
+from services.core.runtime.settings import Settings
 from services.imaging.limits import ImageLimits
 
 MIB = 1 << 20
@@ -24,8 +25,10 @@ class GatewayLimits:
     photo: ImageLimits = field(default_factory=lambda: ImageLimits(max_bytes=7 * MIB))
     image: ImageLimits = field(default_factory=ImageLimits)
     manifest_bytes: int = 4_000_000_000
+    weights_bytes: int = 16_000_000_000
     hashes_per_call: int = 1_000
     display_name_length: int = 200
+    share_collections: bool = False
 
     page_size: int = 100
     max_page_size: int = 1_000
@@ -35,6 +38,12 @@ class GatewayLimits:
     hits_per_result: int = 3
     max_hits_per_result: int = 50
     candidates: int = 1_000
+
+    max_compare_searches: int = 10_000
+    max_compare_seconds: int = 86_400
+    compare_seconds: int = 600
+    compared_at_once: int = 2  # searches that also run on a deployment to come; others do not
+    compared_within: float = 10.0
 
     deadline: float = 10.0  # of calls that bring none
     max_deadline: float = 60.0
@@ -49,11 +58,27 @@ class GatewayLimits:
     record_threads: int = 8
     object_threads: int = 8
     search_threads: int = 8
-    manifest_threads: int = 8  # each is held for a whole upload, however slow its client
+    upload_threads: int = 8  # manifests, weights: each is held for a whole upload, however slow
+
+
+class CatalogSettings(Settings):
+    """How new catalogues are kept."""
+
+    share_collections: bool = Field(
+        False,
+        description="new catalogues share a collection of the vector store with others of their "
+        "model until they have more than 10,000 images; for thousands of small ones",
+    )
 
 
 class GatewaySettings(
-    ServiceSettings, ListenSettings, BrokerSettings, ObjectSettings, RecordSettings, VectorSettings
+    CatalogSettings,
+    ServiceSettings,
+    ListenSettings,
+    BrokerSettings,
+    ObjectSettings,
+    RecordSettings,
+    VectorSettings,
 ):
     """Of `python -m services.gateway`. Several may run."""
 

@@ -14,6 +14,8 @@ SERVERS = (
     "services.ingestion.tasks",
     "services.indexing.handlers",
     "services.indexing.tasks",
+    "services.evaluation.handlers",
+    "services.evaluation.tasks",
     "services.imaging.decode_pool",
 )
 CLIENTS = ("shelflens", "shelflens.client", "shelflens.aio", "shelflens.cli.main")

@@ -10,6 +10,7 @@ from services.coordinator.settings import CoordinatorSettings
 from services.core.runtime.settings import PREFIX, Settings
 from services.core.runtime.variables import VARIABLES
 from services.embedding.settings import EmbeddingSettings
+from services.evaluation.settings import EvaluationSettings
 from services.gateway.settings import GatewaySettings
 from services.indexing.settings import IndexingSettings
 from services.ingestion.settings import IngestionSettings
@@ -22,6 +23,7 @@ SERVICES: dict[str, type[Settings]] = {
     "ingestion": IngestionSettings,
     "embedding": EmbeddingSettings,
     "indexing": IndexingSettings,
+    "evaluation": EvaluationSettings,
     "serve": LocalSettings,
 }
 

@@ -19,6 +19,7 @@ from tests.local_server import LocalServer
 PARENT = "catalogs/reflected"
 SERVICES = {
     "shelflens.v1.CatalogService",
+    "shelflens.v1.ModelService",
     "shelflens.v1.SearchService",
     "shelflens.v1.DeadLetterService",
     "google.longrunning.Operations",

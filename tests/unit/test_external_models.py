@@ -7,7 +7,8 @@ from services.core.domain.external_model import ExternalModel, is_external
 from services.core.domain.model_spec import ModelSpec
 from shelflens.v1 import catalogs_pb2 as pb
 from shelflens.v1 import search_pb2
-from tests.unit.test_gateway_world import World, picture, refused
+from tests.unit.gateway_doubles import picture
+from tests.unit.test_gateway_world import World, refused
 
 pytest_plugins = ("tests.unit.test_gateway_world",)
 MODEL = "models/clip"

@@ -22,9 +22,9 @@ SHARD = EmbedShard(
     operation="op",
     revision=1,
     sequence=0,
-    model_digest="d" * 64,
     sha256s=("a" * 64,),
-    embeddings="embeddings/x",
+    embedders=("d" * 64,),
+    embeddings=("embeddings/x",),
 )
 ACCEPTED = OperationAccepted(id="op", operation="op", revision=1)
 QUERY = EmbedQuery(id="q", operation="", revision=0, model_digest="d" * 64, expires=1.0)

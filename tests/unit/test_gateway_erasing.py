@@ -10,15 +10,8 @@ from services.core.domain.operations import OperationState
 from services.core.shard_files import Embeddings, write_embeddings
 from shelflens.v1 import catalogs_pb2 as pb
 from shelflens.v1 import search_pb2
-from tests.unit.test_gateway_world import (
-    DIMENSION,
-    MODEL_DIGEST,
-    World,
-    embedding_of,
-    picture,
-    refused,
-    uuid4,
-)
+from tests.unit.gateway_doubles import DIMENSION, MODEL_DIGEST, embedding_of, picture
+from tests.unit.test_gateway_world import World, refused, uuid4
 
 pytest_plugins = ("tests.unit.test_gateway_world",)
 
@@ -108,7 +101,7 @@ def embed(world: World, key: str, *pictures: bytes) -> None:
     with world.records.begin(write=True) as tx:
         tx.embeddings.add(MODEL_DIGEST, key, shas)
         products = [each.id for each in tx.products.page("shop", "", 100)]
-        entries = tx.imports.unplanned("shop", MODEL_DIGEST, products)
+        entries = tx.imports.unplanned("shop", products)
         revision = tx.catalogs.next_revision("shop")
         planned = [(each.product.id, each.sha256) for each in entries]
         tx.imports.planned("shop", planned, revision)

@@ -10,7 +10,8 @@ import pytest
 from services.core.domain import keys
 from services.gateway.settings import GatewayLimits
 from shelflens.v1 import catalogs_pb2 as pb
-from tests.unit.test_gateway_world import World, picture, refused, uuid4
+from tests.unit.gateway_doubles import picture
+from tests.unit.test_gateway_world import World, refused, uuid4
 
 pytest_plugins = ("tests.unit.test_gateway_world",)
 LARGEST = GatewayLimits().image.max_bytes

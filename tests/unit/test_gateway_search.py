@@ -8,14 +8,8 @@ import pytest
 from services.core.ports import CollectionSpec, Point
 from shelflens.v1 import catalogs_pb2 as pb
 from shelflens.v1 import search_pb2 as sp
-from tests.unit.test_gateway_world import (
-    DIMENSION,
-    MODEL_DIGEST,
-    World,
-    embedding_of,
-    picture,
-    refused,
-)
+from tests.unit.gateway_doubles import DIMENSION, MODEL_DIGEST, embedding_of, picture
+from tests.unit.test_gateway_world import World, refused
 
 pytest_plugins = ("tests.unit.test_gateway_world",)
 

@@ -9,7 +9,8 @@ from google.rpc import code_pb2
 
 from services.gateway.servicers.streams import answered
 from shelflens.v1 import search_pb2 as sp
-from tests.unit.test_gateway_world import World, picture, reason_of
+from tests.unit.gateway_doubles import picture
+from tests.unit.test_gateway_world import World, reason_of
 
 pytest_plugins = ("tests.unit.test_gateway_world",)
 

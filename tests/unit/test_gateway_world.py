@@ -1,151 +1,46 @@
 """A served gateway over the local adapters, for the other gateway tests, and its first claims."""
 
-import asyncio
 import hashlib
-import io
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import grpc
-import numpy as np
 import pytest
 from google.longrunning import operations_pb2, operations_pb2_grpc
 from google.rpc import error_details_pb2, status_pb2
-from PIL import Image
 
 from services.core.adapters.file_objects import FileObjects
 from services.core.adapters.sql_records.store import SqlRecords, open_sqlite
 from services.core.adapters.system_clock import SystemClock
-from services.core.domain import keys, names
+from services.core.deployment_ports import Deployment
+from services.core.domain import keys
 from services.core.domain.catalog import category_prefixes
-from services.core.domain.errors import InvalidImage, Unavailable
-from services.core.domain.filters import SearchFilter
-from services.core.messages import Message
 from services.core.ports import (
     CollectionSpec,
-    Float32,
-    PayloadChange,
     Point,
-    QueryEmbedding,
-    RawMessage,
-    ScoredPoint,
 )
 from services.core.runtime.grpc_server import GrpcServer
 from services.gateway.service import Gateway, Ports
 from shelflens.v1 import catalogs_pb2 as pb
-from shelflens.v1 import catalogs_pb2_grpc, dead_letters_pb2_grpc, search_pb2_grpc
-
-DIMENSION = 8
-MODEL_DIGEST = "ab" * 32
-
-
-class SeededEmbedder:
-    """Turns bytes into a vector that depends on nothing else, after `delay` seconds."""
-
-    def __init__(self) -> None:
-        self.delay = 0.0
-        self.digests: list[str] = []  # of the models that finished an embedding
-
-    async def embed(self, photo: bytes, model_digest: str, timeout: float) -> QueryEmbedding:  # noqa: ASYNC109
-        await asyncio.sleep(self.delay)
-        if not photo.startswith(b"\x89PNG"):
-            raise InvalidImage("the photo is no picture")
-        self.digests.append(model_digest)
-        return QueryEmbedding(embedding_of(photo), 1.0, {"decode": 0.1, "embed": 0.2})
-
-
-def embedding_of(data: bytes) -> Float32:
-    seed = int.from_bytes(hashlib.sha256(data).digest()[:8], "big")
-    vector = np.random.default_rng(seed).normal(size=DIMENSION)
-    return (vector / np.linalg.norm(vector)).astype(np.float32)
-
-
-class PlainVectors:
-    """A VectorStore of dicts that compares with everything; filters by SKU and category only."""
-
-    def __init__(self) -> None:
-        self.points: dict[str, dict[str, Point]] = {}
-        self.limits: list[int] = []
-
-    def ensure_collection(self, spec: CollectionSpec) -> None:
-        self.points.setdefault(spec.name, {})
-
-    def drop_collection(self, name: str) -> None:
-        self.points.pop(name, None)
-
-    def upsert(self, collection: str, points: Sequence[Point]) -> None:
-        self.points[collection].update({each.id: each for each in points})
-
-    def set_payloads(self, collection: str, changes: Sequence[PayloadChange]) -> None:
-        stored = self.points[collection]
-        for change in changes:
-            for each in change.ids:
-                stored[each] = replace(stored[each], payload=change.payload)
-
-    def delete(self, collection: str, ids: Sequence[str], revision: int) -> None:
-        for each in ids:
-            self.points[collection].pop(each, None)
-
-    def search(
-        self,
-        collection: str,
-        vector: Float32,
-        *,
-        limit: int,
-        where: SearchFilter | None = None,
-        score_threshold: float | None = None,
-        timeout: float | None = None,
-    ) -> list[ScoredPoint]:
-        self.limits.append(limit)
-        scored = [
-            ScoredPoint(each.id, float(each.vector @ vector), each.payload)
-            for each in self.points.get(collection, {}).values()
-            if where is None or _matches(where, each)
-        ]
-        near = [each for each in scored if score_threshold is None or each.score >= score_threshold]
-        return sorted(near, key=lambda each: -each.score)[:limit]
-
-    def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Point]:
-        stored = self.points.get(collection, {})
-        return {each: stored[each] for each in ids if each in stored}
-
-    def count(self, collection: str) -> int:
-        return len(self.points.get(collection, {}))
-
-    def _not_here(self, *_: Any, **__: Any) -> Any:
-        raise NotImplementedError("the gateway does not need it")
-
-    search_batch = search_groups = point_alias = aliases = _not_here
-
-
-def _matches(where: SearchFilter, point: Point) -> bool:
-    payload = point.payload
-    return (not where.skus or payload["sku"] in where.skus) and (
-        not where.categories or bool(set(where.categories) & set(payload["categories"]))
-    )
-
-
-class Published:
-    """A TaskQueue that keeps what it is given, or is down."""
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self.republished: list[RawMessage] = []
-        self.down = False
-
-    def publish(self, message: Message) -> None:
-        if self.down:
-            raise Unavailable("the broker is down")
-        self.messages.append(message)
-
-    def republish(self, message: RawMessage) -> None:
-        if self.down:
-            raise Unavailable("the broker is down")
-        self.republished.append(message)
+from shelflens.v1 import (
+    catalogs_pb2_grpc,
+    dead_letters_pb2_grpc,
+    models_pb2_grpc,
+    search_pb2_grpc,
+)
+from tests.unit.gateway_doubles import (
+    BASE,
+    DIMENSION,
+    MODEL_DIGEST,
+    PlainVectors,
+    Published,
+    SeededEmbedder,
+    embedding_of,
+    picture,
+)
 
 
 @dataclass
@@ -161,6 +56,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.catalogs = catalogs_pb2_grpc.CatalogServiceStub(self.channel)
+        self.models = models_pb2_grpc.ModelServiceStub(self.channel)
         self.search = search_pb2_grpc.SearchServiceStub(self.channel)
         self.dead_letters = dead_letters_pb2_grpc.DeadLetterServiceStub(self.channel)
         self.operations = operations_pb2_grpc.OperationsStub(self.channel)
@@ -179,14 +75,14 @@ class World:
         requests[0].parent, requests[0].request_id = product, request_id
         return await self.catalogs.UploadImage(iter(requests))
 
-    def index(self, catalog: str = "shop") -> None:
+    def index(self, catalog: str = "shop", to: Deployment | None = None, salt: bytes = b"") -> None:
         """What the coordinator and its workers do: shows the collection every image."""
         with self.records.begin() as tx:
-            collection = tx.catalogs.deployment(catalog).collection
-            self.vectors.ensure_collection(CollectionSpec(collection, DIMENSION))
+            to = to or tx.catalogs.deployment(catalog)
+            self.vectors.ensure_collection(CollectionSpec(to.collection, DIMENSION))
             for product in tx.products.page(catalog, "", 10_000):
                 for image in tx.products.page_images(catalog, product.id, "", 1_000):
-                    vector = embedding_of(self.objects.get(keys.image_key(image.sha256)))
+                    vector = embedding_of(self.objects.get(keys.image_key(image.sha256)) + salt)
                     payload = {
                         "product": product.id,
                         "sku": product.fields.sku,
@@ -194,9 +90,10 @@ class World:
                         "parent": product.fields.parent,
                         "categories": list(category_prefixes(product.fields.categories)),
                         "revision": product.revision,
+                        "catalog": to.tenant,
                     }
-                    point = names.point_id(catalog, product.id, image.sha256)
-                    self.vectors.upsert(collection, [Point(point, vector, payload)])
+                    point = to.point_id(product.id, image.sha256)
+                    self.vectors.upsert(to.collection, [Point(point, vector, payload)])
 
     async def searchable(self, sku: str, *pictures: bytes, **fields: object) -> pb.Product:
         """A product with images that search returns."""
@@ -205,14 +102,6 @@ class World:
             await self.image(product.name, each)
         self.index()
         return product
-
-
-def picture(number: int) -> bytes:
-    """A small PNG that differs for every number."""
-    colour = (number % 256, number // 256 % 256, 7)
-    file = io.BytesIO()
-    Image.new("RGB", (64, 64), colour).save(file, "PNG")
-    return file.getvalue()
 
 
 def uuid4() -> str:
@@ -243,8 +132,7 @@ def reason_of(status: status_pb2.Status) -> str:
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     records = open_sqlite(tmp_path / "records.sqlite")
     with records.begin(write=True) as tx:
-        spec = {"embedding_dim": DIMENSION, "distance": "cosine"}
-        tx.models.put("base", MODEL_DIGEST, spec, datetime.now(UTC))
+        tx.models.put("base", MODEL_DIGEST, BASE.to_dict(), datetime.now(UTC))
     objects = FileObjects(tmp_path / "objects")
     vectors, embedder, queue = PlainVectors(), SeededEmbedder(), Published()
     gateway = Gateway(Ports(records, objects, vectors, queue, embedder, SystemClock()))

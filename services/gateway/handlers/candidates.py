@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from services.core.deployment_ports import Deployment
 from services.core.domain.catalog import Product
 from services.core.domain.filters import SearchFilter
 from services.core.domain.ranking import GroupBy, Hit, RankedGroup, group_hits
 from services.core.ports import Float32, ScoredPoint, VectorStore
-from services.core.record_ports import Deployment, Records, RecordStore
+from services.core.record_ports import Records, RecordStore
 from services.gateway.handlers.stopwatch import Stopwatch
 
 
@@ -33,11 +34,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """One page of `total` groups. `truncated`: the most candidates were too few for top_k."""
+    """One page of `total` groups. `truncated`: the most candidates were too few for top_k.
+
+    `exhausted`: the collection had no further images.
+    """
 
     page: tuple[Found, ...]
     total: int
     truncated: bool
+    exhausted: bool
 
 
 class Candidates:
@@ -60,6 +65,7 @@ class Candidates:
                     vector,
                     limit=limit,
                     where=wanted.where,
+                    catalog=deployment.tenant or None,
                     score_threshold=wanted.score_threshold,
                     timeout=stopwatch.remaining(),
                 )
@@ -71,7 +77,8 @@ class Candidates:
                     groups = groups[: wanted.top_k]
                     page = groups[wanted.offset : wanted.offset + wanted.count]
                     found = _with_products(tx, deployment.catalog, page)
-                    return Ranked(found, len(groups), not (enough or exhausted))
+                    truncated = not (enough or exhausted)
+                    return Ranked(found, len(groups), truncated, exhausted)
             limit = min(self._most, limit * 4)
 
 

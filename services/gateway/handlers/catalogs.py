@@ -8,6 +8,7 @@ from services.core.domain.errors import FailedPrecondition, InvalidArgument
 from services.core.domain.external_model import ExternalModel, is_external
 from services.core.domain.operations import Operation, OperationKind
 from services.core.record_ports import Records
+from services.gateway.handlers.deployments import collection_entry
 from services.gateway.handlers.transactions import A, Change, Once, Transactions
 from services.gateway.settings import GatewayLimits
 
@@ -41,7 +42,8 @@ class Catalogs:
             if isinstance(name, ExternalModel):
                 register_external(change.tx, name, change.now)
                 name = name.name
-            return change.tx.catalogs.create(catalog, label, name, change.now)
+            shared = self._limits.share_collections
+            return change.tx.catalogs.create(catalog, label, name, change.now, shared=shared)
 
         return await self._transactions.write_once(work, once)
 
@@ -63,7 +65,10 @@ class Catalogs:
             found = change.tx.catalogs.get(catalog)
             if model is not None and model != found.model:
                 raise InvalidArgument.field(
-                    "catalog.model", "cannot change after creation", reason="IMMUTABLE_FIELD"
+                    "catalog.model",
+                    f"is changed with DeployModel (`shelflens deploy {catalog} {model}`), which "
+                    "embeds the images anew beside the search",
+                    reason="IMMUTABLE_FIELD",
                 )
             if display_name is None:
                 return found
@@ -80,10 +85,10 @@ class Catalogs:
 
         def work(change: Change) -> Operation:
             check_empty(change.tx, catalog, force)
-            collection = change.tx.catalogs.deployment(catalog).collection
             revision = change.tx.catalogs.next_revision(catalog)
+            targets = change.tx.deployments.targets(catalog)
             change.tx.catalogs.mark_deleting(catalog)
-            request = {"collections": [collection]}
+            request = {"collections": [collection_entry(each) for each in targets]}
             return change.operation(OperationKind.DELETE_CATALOG, catalog, revision, request)
 
         return await self._transactions.write_once(work, once)

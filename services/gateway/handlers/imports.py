@@ -1,20 +1,19 @@
 """Use cases of imports: a manifest comes in, an operation starts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from services.core.domain import keys, names
-from services.core.domain.errors import Cancelled, InvalidManifest, NotFound
+from services.core.domain.errors import InvalidManifest, NotFound
 from services.core.domain.import_rules import ImportRules
 from services.core.domain.operations import Operation, OperationKind
 from services.core.ports import ObjectStore
 from services.gateway.handlers.catalogs import check_embeddings_model, checked_label
+from services.gateway.handlers.pulling import Pull
 from services.gateway.handlers.threads import Threads
 from services.gateway.handlers.transactions import A, Change, Once, Transactions
 from services.gateway.settings import GatewayLimits
-
-WRITE_BYTES = 1 << 18  # small messages are joined: handing over costs as much as this many bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,12 @@ class Imports:
         """
         await self._transactions.check(catalog)
         manifest = names.new_id()
-        pull = _Pull(chunks, self._limits.manifest_bytes)
+        most = self._limits.manifest_bytes
+        too_long = InvalidManifest(
+            f"the manifest is longer than {most} bytes: import it in parts",
+            reason="MANIFEST_TOO_LARGE",
+        )
+        pull = Pull(chunks, most, too_long)
         try:
             size = await self._threads.call(
                 self._objects.put_stream, keys.manifest_key(catalog, manifest), pull.blocking()
@@ -90,46 +94,3 @@ class Imports:
             return change.operation(OperationKind.IMPORT, catalog, revision, request)
 
         return await self._transactions.write_once(work, once)
-
-
-class _Pull:
-    """An async stream as a blocking iterator for another thread.
-
-    The thread asks the loop for the next bytes, so that nothing queues up in between and errors
-    of the stream end the write.
-    """
-
-    def __init__(self, chunks: AsyncIterator[bytes], limit: int) -> None:
-        self._chunks = chunks
-        self._limit = limit
-        self._loop = asyncio.get_running_loop()
-        self._stopped = False
-        self._size = 0
-
-    def stop(self) -> None:
-        """Ends the write with an error: what came so far is not all."""
-        self._stopped = True
-
-    def blocking(self) -> Iterator[bytes]:
-        while data := asyncio.run_coroutine_threadsafe(self._next(), self._loop).result():
-            yield data
-        if self._stopped:
-            raise Cancelled("the client went away before the end of the manifest")
-
-    async def _next(self) -> bytes:
-        parts: list[bytes] = []
-        length = 0
-        while length < WRITE_BYTES and not self._stopped:
-            try:
-                chunk = await anext(self._chunks)
-            except StopAsyncIteration:
-                break
-            parts.append(chunk)
-            length += len(chunk)
-        self._size += length
-        if self._size > self._limit:
-            raise InvalidManifest(
-                f"the manifest is longer than {self._limit} bytes: import it in parts",
-                reason="MANIFEST_TOO_LARGE",
-            )
-        return b"".join(parts)

@@ -13,6 +13,7 @@ from services.core.record_ports import Records
 from services.gateway.handlers.threads import Threads
 from services.gateway.handlers.transactions import Change, Transactions
 
+CANCELLABLE = (OperationKind.IMPORT, OperationKind.CREATE_MODEL, OperationKind.DEPLOY)
 log = logging.getLogger(__name__)
 
 
@@ -48,14 +49,14 @@ class Operations:
         return await self.get(operation)
 
     async def cancel(self, operation: str) -> None:
-        """Asks for the end of an import; done ones stay as they are.
+        """Asks for the end of what makes something; done ones stay as they are.
 
         Raises NotFound; FailedPrecondition (NOT_CANCELLABLE) for a deletion or an erasure.
         """
 
         def work(change: Change) -> None:
             found = _visible(change.tx, operation)
-            if found.kind is not OperationKind.IMPORT and not found.state.done:
+            if found.kind not in CANCELLABLE and not found.state.done:
                 raise FailedPrecondition(
                     f"operations/{operation} removes what nobody sees any more: "
                     "it cannot be cancelled",

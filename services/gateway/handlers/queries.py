@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from services.core.deployment_ports import Deployment
 from services.core.domain import names
 from services.core.domain.errors import FailedPrecondition, InvalidArgument
 from services.core.ports import Float32, VectorStore
-from services.core.record_ports import Deployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class StoredImage:
 
         Raises FailedPrecondition (IMAGE_NOT_SEARCHABLE).
         """
-        point = names.point_id(deployment.catalog, self.product, self.sha256)
+        point = deployment.point_id(self.product, self.sha256)
         found = vectors.fetch(deployment.collection, [point]).get(point)
         if found is None:
             name = names.image_name(deployment.catalog, self.product, self.sha256)

@@ -3,16 +3,21 @@
 import asyncio
 from dataclasses import dataclass
 
-from services.core.domain.errors import NotFound
+from services.core.deployment_ports import Deployment
+from services.core.domain.errors import FailedPrecondition, NotFound
 from services.core.domain.external_model import is_external, no_embedder
 from services.core.ports import Embedder, Float32, QueryEmbedding, VectorStore
-from services.core.record_ports import Deployment, Records, RecordStore
+from services.core.record_ports import Records, RecordStore
 from services.gateway.handlers.candidates import Candidates, Ranked, Wanted
+from services.gateway.handlers.comparing import Comparisons, Searched
 from services.gateway.handlers.queries import Photo, Query, StoredImage, Vector
 from services.gateway.handlers.stopwatch import Stopwatch
 from services.gateway.handlers.threads import Threads, within
 from services.gateway.settings import GatewayLimits
 from services.imaging.headers import inspect
+
+# What a search may meet whose deployment was removed after it was read.
+_MAY_BE_REMOVED = ("MODEL_NOT_LOADED", "IMAGE_NOT_SEARCHABLE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Search:
         self._last_digests: dict[str, str] = {}  # catalogue -> model of its last search
         self._embed_here: set[str] = set()  # models that were found to run here
         self._candidates = Candidates(vectors, records, limits.candidates)
+        self._comparisons = Comparisons(records, embedder, self._candidates, limits)
 
     async def search(self, catalog: str, query: Query, wanted: Wanted, budget: float) -> Answer:
         """Answers or fails within `budget` seconds.
@@ -52,7 +58,33 @@ class Search:
         """
         return await within(budget, self._search(catalog, query, wanted, Stopwatch(budget)))
 
+    async def close(self) -> None:
+        """Ends what runs beside the searches."""
+        await self._comparisons.close()
+
     async def _search(
+        self, catalog: str, query: Query, wanted: Wanted, stopwatch: Stopwatch
+    ) -> Answer:
+        """One attempt, and another where the deployment of the first was removed meanwhile."""
+        try:
+            answer = await self._attempt(catalog, query, wanted, stopwatch)
+        except FailedPrecondition as error:
+            if error.reason not in _MAY_BE_REMOVED:
+                raise
+            return await self._attempt(catalog, query, wanted, stopwatch)
+        # A collection that is gone has no images, and one that is shared loses them by and by.
+        found = answer.ranked
+        if found.total == 0 or (answer.deployment.shared and found.exhausted):
+            live, old = await self._threads.call(self._live, catalog), answer.deployment
+            if (live.collection, live.tenant) != (old.collection, old.tenant):
+                return await self._attempt(catalog, query, wanted, stopwatch)
+        return answer
+
+    def _live(self, catalog: str) -> Deployment:
+        with self._records.begin(snapshot=False) as tx:
+            return tx.catalogs.deployment(catalog)
+
+    async def _attempt(
         self, catalog: str, query: Query, wanted: Wanted, stopwatch: Stopwatch
     ) -> Answer:
         source: Float32 | StoredImage | Vector
@@ -64,6 +96,8 @@ class Search:
             deployment = await self._threads.call(self._open, catalog, query, stopwatch)
             source = query
         ranked = await self._threads.call(self._rank, deployment, source, wanted, stopwatch)
+        if isinstance(query, Photo) and deployment.comparing:
+            self._comparisons.begin(Searched(deployment, query.data, embedded.embedding, wanted))
         return Answer(ranked, deployment, stopwatch.timings())
 
     async def _embed(

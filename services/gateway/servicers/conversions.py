@@ -5,12 +5,12 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from services.core.deployment_ports import Deployment
 from services.core.domain import names
 from services.core.domain.catalog import Catalog, Image, ImageState, Product, ProductFields
 from services.core.domain.errors import InvalidArgument
 from services.core.domain.external_model import ExternalModel
 from services.core.domain.vector_images import is_vector
-from services.core.record_ports import Deployment
 from services.gateway.handlers.contents import Stored
 from services.gateway.handlers.exports import Exported
 from services.gateway.handlers.imports import StoredManifest

@@ -16,7 +16,11 @@ from services.core.domain.operations import (
 )
 from services.core.runtime.grpc_errors import to_status
 from services.gateway.servicers.conversions import timestamp
+from services.gateway.servicers.model_conversions import made_deployment, made_model
 from shelflens.v1 import catalogs_pb2 as pb
+from shelflens.v1 import models_pb2 as models
+
+_MODEL_KINDS = (OperationKind.CREATE_MODEL, OperationKind.DEPLOY, OperationKind.DROP_DEPLOYMENT)
 
 
 def operation_message(operation: Operation) -> operations_pb2.Operation:
@@ -45,6 +49,8 @@ def _metadata(operation: Operation) -> Message:
             target=operation.request["target"],
             create_time=timestamp(operation.create_time),
         )
+    if operation.kind in _MODEL_KINDS:
+        return _model_metadata(operation)
     return pb.ImportProductsMetadata(
         catalog=catalog,
         display_name=operation.request.get("display_name", ""),
@@ -58,9 +64,35 @@ def _metadata(operation: Operation) -> Message:
     )
 
 
+def _model_metadata(operation: Operation) -> Message:
+    request, counts = operation.request, operation.counts
+    create_time = timestamp(operation.create_time)
+    if operation.kind is OperationKind.CREATE_MODEL:
+        return models.CreateModelMetadata(
+            model=names.model_name(request["model"]),
+            images_embedded=counts.images_embedded,
+            create_time=create_time,
+        )
+    deployment = names.deployment_name(operation.catalog, request["deployment"])
+    if operation.kind is OperationKind.DROP_DEPLOYMENT:
+        return models.DeleteDeploymentMetadata(deployment=deployment, create_time=create_time)
+    return models.DeployModelMetadata(
+        deployment=deployment,
+        step=operation.result.get("step", "embedding"),
+        image_count=request["image_count"],
+        images_embedded=counts.images_embedded,
+        points_indexed=counts.points_indexed,
+        create_time=create_time,
+    )
+
+
 def _response(operation: Operation) -> Message:
-    if operation.kind is OperationKind.DELETE_CATALOG:
+    if operation.kind in (OperationKind.DELETE_CATALOG, OperationKind.DROP_DEPLOYMENT):
         return Empty()
+    if operation.kind is OperationKind.CREATE_MODEL:
+        return made_model(operation.result, operation.request["model"])
+    if operation.kind is OperationKind.DEPLOY:
+        return made_deployment(operation.result, operation.counts.points_indexed)
     if operation.kind is OperationKind.ERASE_CONTENT:
         counts = ("image_count", "object_count", "shared_count")
         return pb.EraseContentResponse(**{name: operation.result[name] for name in counts})

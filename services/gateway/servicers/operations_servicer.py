@@ -15,7 +15,7 @@ from services.gateway.settings import GatewayLimits
 
 
 class OperationsServicer(operations_pb2_grpc.OperationsServicer):  # type: ignore[misc]  # untyped
-    """The state of imports and catalogue deletions."""
+    """The state of imports, deletions, and of models that are made or deployed."""
 
     def __init__(self, operations: Operations, limits: GatewayLimits) -> None:
         self._operations = operations

@@ -13,15 +13,16 @@ class Addressed(Protocol):
     parent: str
 
 
-M = TypeVar("M", bound=Addressed)
+M = TypeVar("M")
+P = TypeVar("P", bound=Addressed)
 Q = TypeVar("Q")
 A = TypeVar("A")
 
 
-async def opened(requests: AsyncIterator[M]) -> tuple[M, AsyncIterator[M]]:
+async def begun(requests: AsyncIterator[M]) -> tuple[M, AsyncIterator[M]]:
     """The first message, and an iterator over all, the first included.
 
-    Raises InvalidArgument (STREAM_EMPTY); the iterator when a later message names another parent.
+    Raises InvalidArgument (STREAM_EMPTY).
     """
     try:
         first = await anext(requests)
@@ -33,6 +34,17 @@ async def opened(requests: AsyncIterator[M]) -> tuple[M, AsyncIterator[M]]:
     async def messages() -> AsyncIterator[M]:
         yield first
         async for each in requests:
+            yield each
+
+    return first, messages()
+
+
+async def opened(requests: AsyncIterator[P]) -> tuple[P, AsyncIterator[P]]:
+    """As `begun`; the iterator raises InvalidArgument when a later message names another parent."""
+    first, all_ = await begun(requests)
+
+    async def messages() -> AsyncIterator[P]:
+        async for each in all_:
             if each.parent and each.parent != first.parent:
                 raise InvalidArgument.field("parent", "differs from that of the first message")
             yield each
