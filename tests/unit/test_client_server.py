@@ -15,15 +15,25 @@ from google.longrunning import operations_pb2, operations_pb2_grpc
 
 from shelflens.names import product_id
 from shelflens.v1 import catalogs_pb2 as pb
-from shelflens.v1 import catalogs_pb2_grpc, dead_letters_pb2_grpc, search_pb2, search_pb2_grpc
+from shelflens.v1 import (
+    catalogs_pb2_grpc,
+    dead_letters_pb2_grpc,
+    models_pb2_grpc,
+    search_pb2_grpc,
+)
 from tests.unit.client_server_contents import ContentMethods
 from tests.unit.client_server_letters import DeadLetterMethods
+from tests.unit.client_server_models import ModelMethods
+from tests.unit.client_server_search import SearchMethods
 from tests.unit.test_client_server_state import make_status
 
 
 class MemoryServer(
     ContentMethods,
     DeadLetterMethods,
+    ModelMethods,
+    SearchMethods,
+    models_pb2_grpc.ModelServiceServicer,
     dead_letters_pb2_grpc.DeadLetterServiceServicer,
     catalogs_pb2_grpc.CatalogServiceServicer,
     search_pb2_grpc.SearchServiceServicer,
@@ -225,6 +235,8 @@ class MemoryServer(
         self.enter("WaitOperation", context)
         operation = self.find(context, "operations", request.name)
         time.sleep(min(0.02, request.timeout.ToTimedelta().total_seconds()))
+        if self.news:
+            operation.metadata.Pack(self.news.pop(0))
         self.polls_until_done -= 1
         if self.polls_until_done <= 0:
             operation.done = True
@@ -243,35 +255,6 @@ class MemoryServer(
         del self.operations[request.name]
         return operations_pb2.google_dot_protobuf_dot_empty__pb2.Empty()
 
-    def SearchProducts(self, request: search_pb2.SearchProductsRequest, context: Any) -> Any:
-        self.enter("SearchProducts", context)
-        self.find(context, "catalogs", request.parent)
-        self.searches.append(request)
-        return self.answer(request)
-
-    def answer(self, request: search_pb2.SearchProductsRequest) -> Any:
-        answer = search_pb2.SearchProductsResponse(model="models/base", model_digest="d" * 64)
-        answer.index_time.FromSeconds(1_700_000_000)
-        for name, product in sorted(self.products.items())[: request.top_k]:
-            hit = search_pb2.Hit(image=f"{name}/images/{'a' * 64}", score=0.5)
-            answer.results.add(
-                product=name, sku=product.sku, title=product.title, score=0.5, hits=[hit]
-            )
-        if request.include_timings:
-            answer.timings.add(stage="total", milliseconds=1.5)
-        return answer
-
-    def StreamSearchProducts(self, requests: Iterator[Any], context: Any) -> Iterator[Any]:
-        self.enter("StreamSearchProducts", context)
-        for each in requests:
-            answer = search_pb2.StreamSearchProductsResponse(correlation_id=each.correlation_id)
-            if each.request.photo.startswith(b"good"):
-                answer.response.CopyFrom(self.answer(each.request))
-            else:
-                status = make_status("INVALID_ARGUMENT", "IMAGE_UNDECODABLE", "no picture")
-                answer.status.CopyFrom(status)
-            yield answer
-
 
 @contextmanager
 def serving(server: MemoryServer, port: int = 0) -> Iterator[str]:
@@ -282,6 +265,7 @@ def serving(server: MemoryServer, port: int = 0) -> Iterator[str]:
         search_pb2_grpc.add_SearchServiceServicer_to_server,
         operations_pb2_grpc.add_OperationsServicer_to_server,
         dead_letters_pb2_grpc.add_DeadLetterServiceServicer_to_server,
+        models_pb2_grpc.add_ModelServiceServicer_to_server,
     ]
     for add in register:
         add(server, grpc_server)
@@ -294,7 +278,7 @@ def serving(server: MemoryServer, port: int = 0) -> Iterator[str]:
 
 
 def test_the_server_of_these_tests_implements_every_method_of_the_contract() -> None:
-    for contract in MemoryServer.__bases__[2:]:
+    for contract in MemoryServer.__bases__[4:]:
         methods = [name for name in vars(contract) if name[0].isupper()]
         assert methods
         assert all(getattr(MemoryServer, each) is not vars(contract)[each] for each in methods)

@@ -39,6 +39,7 @@ class ServerState:
         self.refuse: dict[bytes, str] = {}  # content -> reason
         self.down = 0
         self.polls_until_done = 1
+        self.news: list[Any] = []  # metadata of an operation at the next polls
         self.lock = threading.Lock()
 
     def enter(self, rpc: str, context: Any, request: Any = None) -> None:

@@ -20,7 +20,7 @@ import grpc
 import grpc.aio
 
 from shelflens import convert, values
-from shelflens.calls import catalogs, contents, dead_letters, images, operations, products
+from shelflens.calls import catalogs, contents, dead_letters, images, models, operations, products
 from shelflens.calls.call import Call, Pages, describe
 from shelflens.calls.images import Photo
 from shelflens.calls.search import Answer, PhotoStream, SearchOptions, search_products
@@ -32,6 +32,7 @@ from shelflens.importing.options import ImportOptions
 from shelflens.importing.progress import OnNote, OnProgress, Progress, ignore
 from shelflens.importing.run import Import
 from shelflens.waiting import Patience
+from shelflens.weights import OnWeights, WeightsUpload
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -77,6 +78,16 @@ class AsyncClient:
     list_images = _paging(images.list_images)
     delete_image = _awaiting(images.delete_image)
     import_manifest = _awaiting(images.import_manifest)
+
+    create_model = _awaiting(models.create_model)
+    get_model = _awaiting(models.get_model)
+    list_models = _paging(models.list_models)
+    delete_model = _awaiting(models.delete_model)
+
+    deploy = _awaiting(models.deploy)
+    list_deployments = _paging(models.list_deployments)
+    rollback = _awaiting(models.rollback)
+    delete_deployment = _awaiting(models.delete_deployment)
 
     erase = _awaiting(contents.erase)
 
@@ -177,6 +188,24 @@ class AsyncClient:
         finally:
             answers.cancel()
         stream.raise_if_photos_failed()
+
+    async def upload_weights(
+        self, path: str | Path, *, sha256: str = "", on_progress: OnWeights = ignore
+    ) -> str:
+        """As `Client.upload_weights`; a thread reads and sends, `on_progress` is called in the
+        event loop."""
+        loop = asyncio.get_running_loop()
+        upload = WeightsUpload(
+            path,
+            sha256=sha256,
+            on_progress=lambda each: loop.call_soon_threadsafe(on_progress, each),
+        )
+        with Client(self.target, timeout=self.timeout) as client:
+            try:
+                return await asyncio.to_thread(upload.send, client)
+            except asyncio.CancelledError:
+                upload.stop()
+                raise
 
     async def wait_operation(
         self,

@@ -7,7 +7,12 @@ from typing import Any
 import grpc
 from google.longrunning import operations_pb2_grpc
 
-from shelflens.v1 import catalogs_pb2_grpc, dead_letters_pb2_grpc, search_pb2_grpc
+from shelflens.v1 import (
+    catalogs_pb2_grpc,
+    dead_letters_pb2_grpc,
+    models_pb2_grpc,
+    search_pb2_grpc,
+)
 
 DEFAULT_TARGET = "127.0.0.1:50051"
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
@@ -43,6 +48,7 @@ class Stubs:
     def __init__(self, channel: grpc.Channel | grpc.aio.Channel) -> None:
         self.channel: Any = channel
         self.catalogs: Any = catalogs_pb2_grpc.CatalogServiceStub(self.channel)
+        self.models: Any = models_pb2_grpc.ModelServiceStub(self.channel)
         self.search: Any = search_pb2_grpc.SearchServiceStub(self.channel)
         self.dead_letters: Any = dead_letters_pb2_grpc.DeadLetterServiceStub(self.channel)
         self.operations: Any = operations_pb2_grpc.OperationsStub(self.channel)

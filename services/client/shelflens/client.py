@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 import grpc
 
 from shelflens import convert, values
-from shelflens.calls import catalogs, contents, dead_letters, images, operations, products
+from shelflens.calls import catalogs, contents, dead_letters, images, models, operations, products
 from shelflens.calls.call import Call, Pages, describe
 from shelflens.calls.images import Photo
 from shelflens.calls.search import Answer, PhotoStream, SearchOptions, search_products
@@ -25,6 +25,7 @@ from shelflens.importing.options import ImportOptions
 from shelflens.importing.progress import OnNote, OnProgress, Progress, ignore
 from shelflens.importing.run import Import
 from shelflens.waiting import Patience
+from shelflens.weights import OnWeights, WeightsUpload
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,6 +71,16 @@ class Client:
     list_images = _paging(images.list_images)
     delete_image = _blocking(images.delete_image)
     import_manifest = _blocking(images.import_manifest)
+
+    create_model = _blocking(models.create_model)
+    get_model = _blocking(models.get_model)
+    list_models = _paging(models.list_models)
+    delete_model = _blocking(models.delete_model)
+
+    deploy = _blocking(models.deploy)
+    list_deployments = _paging(models.list_deployments)
+    rollback = _blocking(models.rollback)
+    delete_deployment = _blocking(models.delete_deployment)
 
     erase = _blocking(contents.erase)
 
@@ -175,6 +186,16 @@ class Client:
         finally:
             answers.cancel()
         stream.raise_if_photos_failed()
+
+    def upload_weights(
+        self, path: str | Path, *, sha256: str = "", on_progress: OnWeights = ignore
+    ) -> str:
+        """Sends a file of weights; returns its name for `create_model`: `uploads/...`.
+
+        The file is a .safetensors, or a state dict without code (.pth, .pt, .bin). With `sha256`,
+        one that has another is not sent. `on_progress` is called from another thread.
+        """
+        return WeightsUpload(path, sha256=sha256, on_progress=on_progress).send(self)
 
     def wait_operation(
         self,

@@ -29,6 +29,22 @@ def model_name(model: str) -> str:
     return model if model.startswith("models/") else f"models/{model}"
 
 
+def model_id(model: str) -> str:
+    """`clip` or `models/clip` -> `clip`. Raises InvalidArgument (INVALID_NAME)."""
+    short = model.removeprefix("models/")
+    if not _ID.fullmatch(short):
+        raise InvalidArgument(
+            f"'{model}' is not a model: use 1 to 63 lower-case letters, digits and hyphens",
+            reason="INVALID_NAME",
+        )
+    return short
+
+
+def deployment_name(catalog: str, number: int) -> str:
+    """Deployment 2 of `shop` or `catalogs/shop` -> `catalogs/shop/deployments/2`."""
+    return f"{catalog_name(catalog)}/deployments/{number}"
+
+
 def product_id(sku: str) -> str:
     """The id of a product: its SKU where that is an id, else a slug and a piece of its hash.
 

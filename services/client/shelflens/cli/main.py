@@ -9,10 +9,12 @@ import typer
 from shelflens.cli import (
     catalogs,
     dead_letters,
+    deploying,
     erasing,
     exporting,
     images,
     importing,
+    models,
     operations,
     presets,
     products,
@@ -60,9 +62,13 @@ app.command("import", epilog=_EPILOG)(importing.import_command)
 app.command("search", epilog=_EPILOG)(search.search_command)
 app.command("export", epilog=_EPILOG)(exporting.export_command)
 app.command("erase", epilog=_EPILOG)(erasing.erase_command)
+app.command("deploy", epilog=_EPILOG)(deploying.deploy_command)
+app.command("rollback", epilog=_EPILOG)(deploying.rollback_command)
 app.add_typer(catalogs.app, name="catalogs")
 app.add_typer(products.app, name="products")
 app.add_typer(images.app, name="images")
+app.add_typer(models.app, name="models")
+app.add_typer(deploying.app, name="deployments")
 app.add_typer(operations.app, name="operations")
 app.add_typer(dead_letters.app, name="deadletters")
 app.add_typer(presets.app, name="presets")
@@ -77,7 +83,7 @@ def exit_code(error: ShelflensError) -> int:
             return EXIT_UNAVAILABLE
         case InvalidArgument(reason="INVALID_NAME" | "INVALID_MAPPING" | "QUERY_MISSING"):
             return EXIT_USAGE
-        case InvalidArgument(reason="LETTERS_MISSING"):
+        case InvalidArgument(reason="LETTERS_MISSING" | "INVALID_OPTION"):
             return EXIT_USAGE
         case InvalidArgument(
             reason="INVALID_PRESET" | "PRESET_UNKNOWN" | "SPLIT_UNKNOWN" | "SPLIT_MISSING"

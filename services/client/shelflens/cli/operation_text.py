@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from shelflens.cli.model_text import deployment_lines, model_lines, progress_text
+
 if TYPE_CHECKING:
     from shelflens.values import Erasure, Operation, PruneResult
 
@@ -22,13 +24,25 @@ def operation_lines(operation: "Operation") -> Iterator[str]:
             yield f"{name}: {printable(text)}"
     if operation.create_time:
         yield f"started: {operation.create_time:%Y-%m-%d %H:%M:%S} UTC{_took(operation)}"
+    if text := progress_text(operation):
+        yield f"progress: {text}"
+    yield from result_lines(operation)
     if operation.kind == "import":
-        yield from import_lines(operation)
         yield from _stage_lines(operation)
-    if operation.erased:
-        yield erasure_line(operation.erased)
     if operation.error:
         yield f"error: {operation.error}"
+
+
+def result_lines(operation: "Operation") -> Iterator[str]:
+    """What came of it so far."""
+    if operation.kind == "import":
+        yield from import_lines(operation)
+    if operation.erased:
+        yield erasure_line(operation.erased)
+    if operation.model:
+        yield from model_lines(operation.model)
+    if operation.deployment:
+        yield from deployment_lines(operation.deployment)
 
 
 def import_lines(operation: "Operation") -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`shelflens operations`: imports and deletions that run on the server."""
+"""`shelflens operations`: imports, deployments and deletions that run on the server."""
 
 from itertools import islice
 from pathlib import Path
@@ -47,7 +47,7 @@ def list_(
                 ("STATE", lambda each: each.state),
                 ("CATALOG", lambda each: each.catalog),
                 ("ROWS", lambda each: each.counts.rows_read or ""),
-                ("NAME", lambda each: each.display_name),
+                ("NAME", lambda each: each.display_name or each.target),
             ),
             as_json=as_json,
             empty="no operations",
@@ -133,7 +133,7 @@ def wait(
     target: Target = None,
     as_json: AsJson = False,
 ) -> None:
-    """Wait until an operation is done; also rejoins an import that was left with Ctrl-C."""
+    """Wait until an operation is done; also rejoins one that was left with Ctrl-C."""
     with connect(context, target) as client:
         operation = wait_for(client, name, timeout)
     finish(operation, as_json=as_json, fail_on_rejected=fail_on_rejected)
