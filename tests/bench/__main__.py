@@ -10,20 +10,26 @@ from pathlib import Path
 
 from tests.bench.cluster_import_ratio import cluster_import_ratio
 from tests.bench.cluster_search_overhead import cluster_search_overhead
+from tests.bench.deploy_linear import deploy_linear
+from tests.bench.ensemble import ensemble
 from tests.bench.figures import Figure, Outcome
 from tests.bench.freshness import freshness, search_under_import
 from tests.bench.grocery_recall import grocery_recall
 from tests.bench.hostile_memory import hostile_memory
 from tests.bench.import_ratio import import_ratio
 from tests.bench.killed_cluster import killed_cluster
+from tests.bench.lca import lca
 from tests.bench.machine import describe_machine, load
 from tests.bench.manifest_memory import manifest_memory
+from tests.bench.many_catalogs import many_catalogs
 from tests.bench.micro_batching import micro_batching
+from tests.bench.quantization import quantization
 from tests.bench.repeated_imports import reimport, rows
 from tests.bench.report import Measured, record
 from tests.bench.search_at_100k import search_at_100k
 from tests.bench.search_overhead import search_overhead
 from tests.bench.serve_ready import demo_time, serve_ready
+from tests.bench.whitening import whitening
 from tests.bench.worker_memory import worker_memory
 
 Benchmark = Callable[[Path | None], Iterator[Outcome]]
@@ -37,12 +43,18 @@ BENCHMARKS: dict[str, Benchmark] = {
     "search-under-import": search_under_import,
     "serve-ready": serve_ready,
     "demo-time": demo_time,
+    "deploy-linear": deploy_linear,
     "grocery-recall": grocery_recall,
     "hostile-memory": hostile_memory,
     "micro-batching": micro_batching,
+    "ensemble": ensemble,
+    "lca": lca,
     "cluster-search-overhead": cluster_search_overhead,
     "cluster-import-ratio": cluster_import_ratio,
     "worker-memory": worker_memory,
+    "many-catalogs": many_catalogs,
+    "quantization": quantization,
+    "whitening": whitening,
 }
 # Over five minutes each.
 LONG_BENCHMARKS: dict[str, Benchmark] = {

@@ -32,7 +32,7 @@ class BareLoop:
 
     def __init__(self) -> None:
         spec, load = builtin_model("base")
-        self._recipe = PixelRecipe(spec.resize, spec.crop, spec.interpolation)
+        self._recipe = PixelRecipe.of(spec)
         self._embedder = load()
 
     def images_per_second(self, files: Sequence[Path], setting: Setting) -> float:

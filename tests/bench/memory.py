@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import psutil
 
@@ -45,13 +45,27 @@ class PeakMemory:
             self.peaks = {name: max(self.peaks[name], found[name]) for name in found}
 
 
-def anonymous_bytes(pid: int) -> int:
-    """RssAnon of one process; 0 when it has ended."""
+class Resident(NamedTuple):
+    """Bytes of a process in memory: its own, and pages of mapped files (RssAnon, RssFile)."""
+
+    anonymous: int
+    files: int
+
+
+def resident_bytes(pid: int) -> Resident:
+    """Of one process; 0 when it has ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
-        return 0
-    for line in status.splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * _KIB
-    return 0  # a process that has ended and was not waited for
+        return Resident(0, 0)
+    # A process that has ended and was not waited for has neither line.
+    lines = dict(line.split(":", 1) for line in status.splitlines())
+    anonymous, files = (
+        int(lines.get(name, "0 kB").split()[0]) * _KIB for name in ("RssAnon", "RssFile")
+    )
+    return Resident(anonymous, files)
+
+
+def anonymous_bytes(pid: int) -> int:
+    """RssAnon of one process; 0 when it has ended."""
+    return resident_bytes(pid).anonymous

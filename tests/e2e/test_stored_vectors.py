@@ -73,7 +73,7 @@ def _embedded(images: list[bytes]) -> Float32:
     """Fresh embeddings, one image a batch: [images, embedding_dim]."""
     spec, _ = builtin_model("base")
     model = load_embedder(spec)
-    recipe = PixelRecipe(spec.resize, spec.crop, spec.interpolation)
+    recipe = PixelRecipe.of(spec)
     with DecodePool(1) as pool:
         pixels = [pool.decode(each, recipe) for each in images]
     return np.concatenate([model.embed(each[np.newaxis])[0] for each in pixels])
