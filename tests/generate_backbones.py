@@ -132,7 +132,7 @@ def multiple_of_sides(takes: Takes, side: int, stride: int, whole: bool) -> int:
 
 
 def smallest_side(takes: Takes, multiple: int, side: int) -> int:
-    """The least of some small multiples that works."""
+    """The least of some small multiples that works: the true one may lie a little below."""
     small = [-(-each // multiple) * multiple for each in SMALL] if multiple else []
     return next((each for each in small if each < side and takes(each)), side)
 

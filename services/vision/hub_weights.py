@@ -46,7 +46,7 @@ def fetch_weights(backbone: str, folder: Path) -> State:
             raise FailedPrecondition(
                 f"the weights of '{backbone}' could not be fetched from timm's hub "
                 f"({type(error).__name__}: {str(error).partition(chr(10))[0][:200]}); allow this "
-                "worker to reach huggingface.co, or give a file with the weights",
+                "worker to reach the hub, or give a file with the weights",
                 reason="HUB_UNREACHABLE",
                 metadata={"backbone": backbone},
             ) from error

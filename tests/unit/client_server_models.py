@@ -42,7 +42,12 @@ class ModelMethods(ServerState):
         return self.public(operation)
 
     def made(self, name: str, request: pb.CreateModelRequest) -> pb.Model:
-        model = pb.Model(name=name, distance=request.distance or "cosine", normalised=True)
+        model = pb.Model(
+            name=name,
+            distance=request.distance or "cosine",
+            normalised=True,
+            built_in=name == "models/base",
+        )
         model.digest = hashlib.sha256(request.SerializeToString()).hexdigest()
         model.create_time.FromSeconds(1_700_000_000)
         match request.WhichOneof("source"):

@@ -16,7 +16,7 @@ from services.vision.timm_import import timm
 
 MAKE_ANEW = "run `python -m tests.generate_backbones`"
 SLOW_TO_BUILD = ("giant", "gigant", "huge", "xlarge", "_5b", "_7b", "_3b", "_1b", "enormous")
-SIDES = ((), (224,), (256,), (288,), (224, 448), (192, 384), (252,), (300,), (64,), (30,), (225,))
+SIDES = ((), (224,), (256,), (288,), (224, 448), (192, 384), (252,), (300,), (64,), (16,), (225,))
 SEED = 5
 
 

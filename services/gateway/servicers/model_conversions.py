@@ -8,7 +8,7 @@ from services.core.deployment_ports import Deployment, DeploymentState, ModelRec
 from services.core.domain import names
 from services.core.domain.errors import InvalidArgument, NotFound
 from services.core.domain.external_model import is_external
-from services.core.domain.model import LinearSpec, Member, Model
+from services.core.domain.model import BUILT_IN, LinearSpec, Member, Model
 from services.core.domain.model_spec import ModelSpec
 from services.core.domain.recipes import EmbedderRecipe
 from services.gateway.handlers.deployments import Shown, Wish
@@ -91,6 +91,7 @@ def model_message(used: UsedModel) -> pb.Model:
         create_time=timestamp(record.create_time),
         deployments=[names.deployment_name(e.catalog, e.number) for e in used.deployments],
         notes=record.notes,
+        built_in=record.name in BUILT_IN,
     )
     if not message.external:
         model = Model.from_dict(dict(spec))

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     )
 
 SHORT_DIGEST = 12
-_BUILT_IN = "models/base"  # new catalogues begin with it
 
 
 def parts(model: "Model") -> str:
@@ -37,7 +36,7 @@ def where_deployed(model: "Model") -> str:
 
 def removable(model: "Model") -> bool:
     """Whether it could be deleted."""
-    return not model.deployments and model.name != _BUILT_IN
+    return not model.deployments and not model.built_in
 
 
 def model_lines(model: "Model") -> Iterator[str]:

@@ -21,6 +21,7 @@ def model(message: models_pb2.Model) -> values.Model:
         create_time=time(message, "create_time"),
         deployments=tuple(message.deployments),
         notes=tuple(message.notes),
+        built_in=message.built_in,
     )
 
 

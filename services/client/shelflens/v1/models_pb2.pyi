@@ -68,6 +68,7 @@ class Model(message.Message):
     CREATE_TIME_FIELD_NUMBER: builtins.int
     DEPLOYMENTS_FIELD_NUMBER: builtins.int
     NOTES_FIELD_NUMBER: builtins.int
+    BUILT_IN_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`models/{model}`."""
     digest: builtins.str
@@ -80,6 +81,8 @@ class Model(message.Message):
     """Whether embeddings are brought to length 1."""
     external: builtins.bool
     """Its embeddings are made elsewhere and come with imports."""
+    built_in: builtins.bool
+    """It comes with every installation and cannot be deleted."""
     @builtins.property
     def members(self) -> containers.RepeatedCompositeFieldContainer[ModelMember]:
         """One embedder, or those of an ensemble; none of a model that runs elsewhere."""
@@ -116,10 +119,11 @@ class Model(message.Message):
         create_time: timestamp_pb2.Timestamp | None = ...,
         deployments: abc.Iterable[builtins.str] | None = ...,
         notes: abc.Iterable[builtins.str] | None = ...,
+        built_in: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "linear", b"linear"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "deployments", b"deployments", "digest", b"digest", "distance", b"distance", "embedding_dimension", b"embedding_dimension", "external", b"external", "linear", b"linear", "members", b"members", "name", b"name", "normalised", b"normalised", "notes", b"notes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["built_in", b"built_in", "create_time", b"create_time", "deployments", b"deployments", "digest", b"digest", "distance", b"distance", "embedding_dimension", b"embedding_dimension", "external", b"external", "linear", b"linear", "members", b"members", "name", b"name", "normalised", b"normalised", "notes", b"notes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -53,8 +53,8 @@ class Model:
 
     Two with the same parts have the same `digest`. It has one member, those of an ensemble, or none
     where it is `external`: made elsewhere. `linear` is that of several members together. `distance`
-    is cosine, euclidean or manhattan. While `deployments` use it, it cannot be deleted. `notes` are
-    what was noticed when its weights were loaded.
+    is cosine, euclidean or manhattan. While `deployments` use it, and where it is `built_in`, it
+    cannot be deleted. `notes` are what was noticed when its weights were loaded.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Model:
     create_time: datetime | None
     deployments: tuple[str, ...]
     notes: tuple[str, ...]
+    built_in: bool
 
 
 @dataclass(frozen=True, slots=True)
