@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import structlog
 
 from services.coordinator.deploying import apply_verified
 from services.coordinator.lapses import KEEPS_FAILING
-from services.coordinator.step import Step
+from services.coordinator.step import Step, drop_body
 from services.core.domain import keys
 from services.core.domain.errors import NotFound
 from services.core.domain.operations import OperationKind
@@ -31,7 +32,7 @@ def apply_index(step: Step) -> None:
         elif step.operation.kind is OperationKind.DEPLOY:
             apply_verified(step, report)
         shard.report = None
-        if others := shard.notes.get("plans"):
+        if others := [each for each in shard.notes.get("plans", []) if _is_target(step, each)]:
             shard.state, shard.message = ShardState.READY, others[0]
             shard.notes["plans"] = others[1:]
         else:
@@ -40,8 +41,25 @@ def apply_index(step: Step) -> None:
         heal(step, report)
 
 
+def _is_target(step: Step, message: dict[str, Any]) -> bool:
+    """Whether the collection of an IndexShard still belongs to a deployment of the catalogue."""
+    place = message["collection"], message["tenant"]
+    return place in ((each.deployment.collection, each.deployment.tenant) for each in step.targets)
+
+
+def _drop_again(step: Step, message: dict[str, Any]) -> None:
+    """Its deployment was removed while the plan was on its way, which made the collection anew."""
+    sequence = step.tx.shards.next_sequence(step.operation.id)
+    body = drop_body(step, sequence, message["collection"], message["tenant"])
+    step.tx.shards.add([Shard(step.operation.id, sequence, Stage.INDEX, ShardState.READY, body)])
+    _log.info("index.dropped_again", collection=message["collection"])
+
+
 def _note_indexed(step: Step, shard: Shard, report: Report) -> None:
     """One mark for each collection that has the shard; the live one's is what users wait for."""
+    if not _is_target(step, shard.message):
+        _drop_again(step, shard.message)
+        return
     collection = shard.message["collection"]
     shard.notes["indexed"] = [*shard.notes.get("indexed", []), collection]
     live = step.targets[0].deployment

@@ -1,12 +1,13 @@
 """What tests of deployments do to an import world."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from services.core.deployment_ports import Deployment
 from services.core.domain import names
 from services.core.domain.model import Model
 from services.core.domain.operations import OperationKind, OperationState
+from services.core.messages import IndexShard, Message
 from tests.integration.import_world import World, row
 
 
@@ -76,6 +77,15 @@ def delete_product(world: World, sku: str) -> None:
         tx.products.delete("shop", product, revision, world.clock.now())
         request = {"products": [product], "embed": []}
         tx.operations.create(OperationKind.CHANGE, "shop", revision, request, world.clock.now())
+
+
+def is_write(message: Message, operation: str, to: Deployment) -> TypeGuard[IndexShard]:
+    """Whether an operation writes to a deployment's collection with it."""
+    return (
+        isinstance(message, IndexShard)
+        and message.operation == operation
+        and message.collection == to.collection
+    )
 
 
 def some_work(world: World) -> None:

@@ -18,6 +18,7 @@ from tests.integration.deploy_world import (
     deployments,
     fill,
     images,
+    is_write,
     register,
     settle,
     some_work,
@@ -167,6 +168,29 @@ def test_a_cancelled_deploy_leaves_nothing(world: World, moment: type) -> None:
     deploy(world, "other")  # nothing stands in its way
     world.run()
     assert deployments(world)[0].state is DeploymentState.LIVE
+
+
+def test_a_late_write_does_not_bring_a_dropped_collection_back(world: World) -> None:
+    fill(world, 4)
+    register(world, "other", Model.plain(OTHER))
+    operation = deploy(world, "other")
+    writing = fill(world, 12, start=4, run=False)
+    building = deployments(world)[0]
+    late: list[IndexShard] = []
+    while not world.operation(operation).state.done:
+        held = [each for each in world.queue.messages if is_write(each, writing, building)]
+        if held and not late:
+            with world.records.begin(write=True) as tx:
+                tx.operations.cancel(operation, world.clock.now())
+        late += held
+        world.queue.messages = [each for each in world.queue.messages if each not in held]
+        some_work(world)
+    assert late
+    world.queue.messages += late
+    world.run()
+    assert deployments(world)[0].state is DeploymentState.GONE
+    assert world.vectors.count(building.collection) == 0
+    assert len(world.found("shop")) == 16
 
 
 def test_the_switch_waits_until_every_live_query_worker_has_the_model(world: World) -> None:
