@@ -1,6 +1,7 @@
 """The models of the local profile: registered in the records, loaded when they are needed."""
 
 from services.core.domain.model import Model
+from services.core.domain.model_spec import ModelSpec
 from services.core.ports import Clock, ObjectStore
 from services.core.record_ports import RecordStore
 from services.embedding.forward_gate import ForwardGate
@@ -10,6 +11,8 @@ from services.embedding.models import make_gate, offered_models
 from services.local.data_directory import DataDirectory
 from services.local.settings import LocalSettings
 from services.retrieval.linear_store import LinearStore
+from services.vision.embedder import ImageEmbedder
+from services.vision.models import load_embedder
 
 
 class LoadedModels:
@@ -30,15 +33,16 @@ class LoadedModels:
     ) -> None:
         self.store = ModelStore(objects, data.models)
         offered = offered_models(settings)
-        for _, spec, weights in offered:
-            files = {} if weights is None else {spec.weights_sha256: weights}
-            self.store.publish(Model.plain(spec), files)
+        self._files = {spec.weights_sha256: file for _, spec, file in offered if file is not None}
+        shared = {sha256: f for sha256, f in self._files.items() if f.suffix == ".safetensors"}
+        for _, spec, _ in offered:
+            self.store.publish(Model.plain(spec), shared)
         with records.begin(write=True) as tx:
             for name, spec, _ in offered:
                 tx.models.put(name, spec.digest, spec.to_dict(), clock.now())
         self._gate: ForwardGate = make_gate(settings)
         self.host = ModelHost(
-            self.store.load,
+            self._load,
             self._gate,
             self.store.find,
             LinearStore(objects).of,
@@ -49,3 +53,7 @@ class LoadedModels:
     def close(self) -> None:
         """Waits for the passes under way."""
         self._gate.close()
+
+    def _load(self, spec: ModelSpec) -> ImageEmbedder:
+        file = self._files.get(spec.weights_sha256)
+        return self.store.load(spec) if file is None else load_embedder(spec, file)
