@@ -34,9 +34,10 @@ class LoadedModels:
         self.store = ModelStore(objects, data.models)
         offered = offered_models(settings)
         self._files = {spec.weights_sha256: file for _, spec, file in offered if file is not None}
-        shared = {sha256: f for sha256, f in self._files.items() if f.suffix == ".safetensors"}
-        for _, spec, _ in offered:
-            self.store.publish(Model.plain(spec), shared)
+        for _, spec, file in offered:
+            if file is None or file.suffix == ".safetensors":
+                files = {} if file is None else {spec.weights_sha256: file}
+                self.store.publish(Model.plain(spec), files)
         with records.begin(write=True) as tx:
             for name, spec, _ in offered:
                 tx.models.put(name, spec.digest, spec.to_dict(), clock.now())
