@@ -34,13 +34,6 @@ class LoadedModels:
         self.store = ModelStore(objects, data.models)
         offered = offered_models(settings)
         self._files = {spec.weights_sha256: file for _, spec, file in offered if file is not None}
-        for _, spec, file in offered:
-            if file is None or file.suffix == ".safetensors":
-                files = {} if file is None else {spec.weights_sha256: file}
-                self.store.publish(Model.plain(spec), files)
-        with records.begin(write=True) as tx:
-            for name, spec, _ in offered:
-                tx.models.put(name, spec.digest, spec.to_dict(), clock.now())
         self._gate: ForwardGate = make_gate(settings)
         self.host = ModelHost(
             self._load,
@@ -50,6 +43,13 @@ class LoadedModels:
             settings.models_loaded,
         )
         self.host.load(offered[0][1])
+        for _, spec, file in offered:
+            if file is None or file.suffix == ".safetensors":
+                files = {} if file is None else {spec.weights_sha256: file}
+                self.store.publish(Model.plain(spec), files)
+        with records.begin(write=True) as tx:
+            for name, spec, _ in offered:
+                tx.models.put(name, spec.digest, spec.to_dict(), clock.now())
 
     def close(self) -> None:
         """Waits for the passes under way."""
