@@ -139,6 +139,25 @@ def test_an_upload_under_way_is_not_removed(today: World) -> None:
     assert len(today.found("shop")) == 1
 
 
+def test_uploaded_weights_go_after_the_grace_time_unless_a_model_is_being_made_of_them(
+    later: World,
+) -> None:
+    left, used = (keys.uploaded_weights_key(names.new_id()) for _ in range(2))
+    for key in (left, used):
+        later.objects.put(key, b"weights")
+    with later.records.begin(write=True) as tx:
+        request = {"model": "m", "kind": "embedder", "recipe": "{}", "weights": used}
+        kind, now = OperationKind.CREATE_MODEL, later.clock.now()
+        operation = tx.operations.create(kind, "", 0, request, now).id
+    sweep(later)
+    assert (left in everything(later), used in everything(later)) == (False, True)
+    with later.records.begin(write=True) as tx:
+        tx.operations.cancel(operation, later.clock.now())
+    later.run()
+    sweep(later)
+    assert used not in everything(later)
+
+
 def test_a_manifest_that_nobody_imports_goes_after_the_grace_time(today: World) -> None:
     key = keys.manifest_key("shop", names.new_id())
     today.objects.put(key, b"{}")
