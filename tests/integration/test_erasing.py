@@ -9,10 +9,12 @@ import pytest
 from services.core.adapters.file_objects import FileObjects
 from services.core.adapters.qdrant_vectors import QdrantVectors
 from services.core.domain import keys
+from services.core.domain.model import Model
 from services.core.domain.operations import OperationKind, OperationState
 from services.core.messages import EmbedShard, IndexShard
 from services.core.shard_files import read_embeddings
-from tests.integration.import_world import World, row
+from tests.integration.deploy_world import deploy, fill, register
+from tests.integration.import_world import World, row, spec_of
 
 
 @pytest.fixture(params=range(3))
@@ -78,6 +80,21 @@ def test_lost_and_repeated_messages_and_restarts_end_erased(world: World) -> Non
     assert {each.state for each in results} == {OperationState.SUCCEEDED}
     assert "erasing" not in results[0].result
     assert results[0].request.keys() == {"product", "target"}
+
+
+def test_an_erasure_reaches_every_model_and_every_collection(world: World) -> None:
+    fill(world, 3)
+    left = world.image("left")
+    register(world, "other", Model.plain(spec_of("other")))
+    deploy(world, "other")
+    world.start_import("shop", [row("left", left)])
+    erase(world, "sku-1")
+    world.run(loss=0.2, repetition=0.2)
+    lost = world.image("picture 1")
+    assert embedded(world).count(left) == 2  # by both
+    assert lost not in embedded(world)
+    for number in (1, 2):
+        assert {sku for sku, _ in world.found("shop", number)} == {"sku-0", "sku-2", "left"}
 
 
 def deliver(world: World, kind: type[Any]) -> None:
