@@ -86,10 +86,12 @@ class Deployments:
                 "compare_searches": wish.compare_searches,
                 "compare_seconds": wish.compare_seconds or self._limits.compare_seconds,
                 "discard_old": wish.discard_old,
-                "image_count": tx.imports.present_count(catalog),
+                "image_count": count,
             }
             return change.operation(OperationKind.DEPLOY, catalog, revision, request)
 
+        # Not while others wait to write: it may take seconds.
+        count = await self._transactions.read(lambda tx: tx.imports.present_count(catalog))
         return await self._transactions.write_once(work, once)
 
     async def page(self, catalog: str, before: int | None, limit: int) -> list[Shown]:
@@ -114,9 +116,10 @@ class Deployments:
                 raise _building(wanted)
             if wanted.number != live.number:
                 wanted = tx.deployments.switch(catalog, wanted.number, change.now)
-            # What it should hold: switching back does not wait for the vector storage.
-            return Shown(wanted, tx.imports.present_count(catalog))
+            return Shown(wanted, count)
 
+        # What it should hold: switching back does not wait for the vector storage.
+        count = await self._transactions.read(lambda tx: tx.imports.present_count(catalog))
         return await self._transactions.write_once(work, once)
 
     async def delete(self, catalog: str, number: int) -> Operation:

@@ -145,7 +145,7 @@ class FromModel:
 
     def _check_catalog(self, tx: Records) -> None:
         tx.catalogs.get(self.catalog)
-        if not tx.imports.present_count(self.catalog):
+        if not tx.imports.next_products(self.catalog, "", 1):
             name = names.catalog_name(self.catalog)
             raise FailedPrecondition(
                 f"{name} has no images to fit to: import some first",
