@@ -50,10 +50,21 @@ def apply_verified(step: Step, report: Report) -> None:
 
 
 def go_on(step: Step) -> bool:
-    """The next step, when no shard is left of the one before; True at the end."""
-    if _is_over(step):
-        return _give_up(step)
-    match step.operation.result["step"]:
+    """All steps that can be taken while no shard is under way; True at the end."""
+    while not _is_over(step):
+        before = step.operation.result["step"]
+        if before == SWITCHED:
+            return True
+        _take(step, before)
+        if step.operation.result["step"] == before:
+            return False  # the next tick looks again
+        if step.tx.shards.unfinished(step.operation.id):
+            return False
+    return _give_up(step)
+
+
+def _take(step: Step, now: str) -> None:
+    match now:
         case "embedding" if is_filled(step):
             _to(step, VERIFYING)
             verify(step, _target(step))
@@ -67,9 +78,6 @@ def go_on(step: Step) -> bool:
                 step.tx.deployments.compare(step.operation.catalog, _target(step).deployment.number)
         case "comparing" if _compared(step):
             _switch(step)
-        case "switched":
-            return True
-    return False
 
 
 def _is_over(step: Step) -> bool:

@@ -15,7 +15,6 @@ from services.coordinator.targets import lacking
 from services.core.messages import EmbedShard
 from services.core.work_ports import Shard, ShardState, Stage
 
-_PRODUCTS = 64
 _TOLD = 20  # refused images that are named
 _log = structlog.get_logger(__name__)
 
@@ -29,12 +28,12 @@ def fill(step: Step, embedders: Sequence[str]) -> None:
     room = 2 * step.limits.window - tx.shards.unfinished(operation.id)
     sequence = tx.shards.next_sequence(operation.id)
     for number in range(sequence, sequence + max(0, room)):
-        products = tx.imports.next_products(operation.catalog, cursor, _PRODUCTS)
-        if not products:
+        images = _next_images(step, cursor)
+        if not images:
             operation.result = operation.result | {"filled": True}
             break
-        tx.shards.add([_shard(step, number, products, embedders)])
-        cursor = products[-1]
+        tx.shards.add([_shard(step, number, images, embedders)])
+        cursor = max(images)
     operation.result = operation.result | {"cursor": cursor}
 
 
@@ -60,12 +59,30 @@ def apply_filled(step: Step, then: Callable[[Step, Shard], None]) -> bool:
     return True
 
 
-def _shard(step: Step, sequence: int, products: list[str], embedders: Sequence[str]) -> Shard:
-    present = step.tx.imports.present(step.operation.catalog, products)
-    missing = lacking(step.tx, embedders, list({each.sha256 for each in present}))
+def _next_images(step: Step, cursor: str) -> dict[str, list[str]]:
+    """The hashes of the images of the next products, by product; of one at least."""
+    catalog, imports = step.operation.catalog, step.tx.imports
+    most = step.limits.filled_images
+    products = imports.next_products(catalog, cursor, most)
+    found: dict[str, list[str]] = {product: [] for product in products}
+    for each in imports.present(catalog, products):
+        found[each.product.id].append(each.sha256)
+    taken: dict[str, list[str]] = {}
+    for product in products:
+        if sum(map(len, taken.values())) >= most:
+            break
+        taken[product] = found[product]
+    return taken
+
+
+def _shard(
+    step: Step, sequence: int, images: dict[str, list[str]], embedders: Sequence[str]
+) -> Shard:
+    hashes = {sha256 for listed in images.values() for sha256 in listed}
+    missing = lacking(step.tx, embedders, list(hashes))
     body = embed_body(step, EmbedShard, sequence, missing)
     shard = Shard(step.operation.id, sequence, Stage.EMBED, ShardState.READY, body)
-    shard.notes = {"products": products}
+    shard.notes = {"products": list(images)}
     if not any(missing.values()):
         shard.state, shard.report = ShardState.REPORTED, step.empty_report()
     return shard

@@ -50,8 +50,8 @@ class CoordinatorLimits:
 
     A catalogue in a collection that others share gets its own beyond `shared_images`.
 
-    A deploy waits up to `worker_wait` s for query workers to load its model; one that has told
-    nothing for `worker_silence` s is gone.
+    A deploy takes about `filled_images` images in a shard. It waits up to `worker_wait` s for query
+    workers to load its model; one that has told nothing for `worker_silence` s is gone.
 
     A picture that more than `products_per_image` products of a catalogue show stands for none of
     them ("no image available"), and is kept out of search. Sizes and colours may share one.
@@ -68,6 +68,7 @@ class CoordinatorLimits:
     finishing: float = 60.0
     tick: float = 1.0
     shared_images: int = 10_000
+    filled_images: int = 256
     worker_silence: float = 30.0
     worker_wait: float = 600.0
     index_attempts: int = 20

@@ -36,7 +36,7 @@ class ModelSettings(Settings):
         "longest, but none that a deployed model needs",
     )
     serving_interval: float = Field(
-        2.0,
+        1.0,
         ge=0.1,
         le=10,
         description="seconds between looks at which models are to be loaded for query photos",

@@ -125,6 +125,7 @@ class World:
             sweep=3,
             products_per_image=products_per_image,
             shared_images=shared_images,
+            filled_images=5,
         )
         self.pixels: dict[str, Pixels] = {}  # of images that do not show what pixels_of says
         self.random = random.Random(seed)
