@@ -50,21 +50,25 @@ def test_no_search_fails_while_every_worker_learns_a_model_and_it_goes_live(
     assert len(searches.answers) == 3
 
 
-def test_a_deploy_through_kills_of_those_who_do_it_is_whole(
+def test_a_deploy_through_kills_of_those_who_do_it_is_whole_and_no_search_fails(
     cluster: Cluster, connected: Client, shop: Shop
 ) -> None:
     connected.import_products("killed", shop.manifest).raise_for_error()
     count = connected.get_catalog("killed").image_count
     make(connected, "gem", backbone="tf_efficientnet_lite0", pooling="gem")
-    operation = connected.deploy("killed", "gem")
     rng = random.Random(SEED)
-    for victim in ("embedding-bulk", "coordinator", "indexing", "coordinator"):
-        time.sleep(rng.uniform(0, 2))  # the moment is the point
-        cluster.services[victim].kill()
-        cluster.services[victim].start()
-    for service in cluster.services.values():
-        service.wait_ready()
-    done = connected.wait_operation(operation.name, timeout=200).raise_for_error()
+    pictures = [(shop.image(row), row["sku"]) for row in shop.rows()[:6]]
+    with Searches(cluster.client, "killed", pictures) as searches:
+        operation = connected.deploy("killed", "gem")
+        for victim in ("embedding-bulk", "coordinator", "indexing", "coordinator"):
+            time.sleep(rng.uniform(0, 2))  # the moment is the point
+            cluster.services[victim].kill()
+            cluster.services[victim].start()
+        for service in cluster.services.values():
+            service.wait_ready()
+        done = connected.wait_operation(operation.name, timeout=200).raise_for_error()
+    assert searches.failures == []
+    assert len(searches.answers) >= 1
     assert done.deployment is not None
     assert done.deployment.model == "models/gem"
     assert done.deployment.image_count == count
