@@ -71,9 +71,10 @@ async def test_a_search_across_a_switch_is_answered_by_one_deployment(world: Wor
     await search(world)
     world.embedder.meanwhile[MODEL_DIGEST] = once(switch)
     during, after = await search(world), await search(world)
-    # Each model finds its own embedding of the photo in its own collection.
-    for answer, digest in ((during, MODEL_DIGEST), (after, NEW.digest)):
-        assert answer.model_digest == digest
+    # Each model finds its own embedding of the photo in its own collection. The embedding begins
+    # before the records are read, so the switch may come before or after that.
+    for answer, models in ((during, {MODEL_DIGEST, NEW.digest}), (after, {NEW.digest})):
+        assert answer.model_digest in models
         assert answer.results[0].sku == "p-1"
         assert answer.results[0].score == pytest.approx(1, abs=1e-5)
 
