@@ -1,5 +1,7 @@
 """From a map of features to one vector, in float32 whatever the backbone computes in."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -12,38 +14,46 @@ from services.vision.token_maps import TokenMap
 _TINY = 1e-6  # GeM's least value, as in the authors' code
 
 
-class Pooling(nn.Module):
+class Pooling(nn.Module, ABC):
     """Base: takes a TokenMap, gives float32 [n, d]."""
 
+    @abstractmethod
     def forward(self, tokens: TokenMap) -> Tensor:
-        if tokens.map is None:
-            raise ValueError("there is no map to pool")
-        return self.pool(tokens.map.float())
-
-    def pool(self, maps: Tensor) -> Tensor:
-        """float32 [n, d] of float32 maps [n, c, h, w]."""
-        raise NotImplementedError
+        """float32 [n, d]. Raises ValueError where the tokens have not what it reads."""
 
     def output_dim(self, channels: int) -> int:
         """d for maps of c channels."""
         return channels
 
 
-class AveragePooling(Pooling):
+class MapPooling(Pooling):
+    """Base of those that read the map."""
+
+    def forward(self, tokens: TokenMap) -> Tensor:
+        if tokens.map is None:
+            raise ValueError("there is no map to pool")
+        return self.pool(tokens.map.float())
+
+    @abstractmethod
+    def pool(self, maps: Tensor) -> Tensor:
+        """float32 [n, d] of float32 maps [n, c, h, w]."""
+
+
+class AveragePooling(MapPooling):
     """The mean over all places."""
 
     def pool(self, maps: Tensor) -> Tensor:
         return maps.mean((2, 3))
 
 
-class MaxPooling(Pooling):
+class MaxPooling(MapPooling):
     """The maximum over all places."""
 
     def pool(self, maps: Tensor) -> Tensor:
         return maps.amax((2, 3))
 
 
-class GemPooling(Pooling):
+class GemPooling(MapPooling):
     """Generalised mean: (mean of x^p)^(1/p), of values raised to at least 1e-6.
 
     Radenovic, Tolias, Chum, "Fine-tuning CNN image retrieval with no human annotation" (2018),
@@ -71,7 +81,7 @@ class ClassToken(Pooling):
         return token.float()
 
 
-class LcaPooling(Pooling):
+class LcaPooling(MapPooling):
     """Local concepts accumulation, see lca."""
 
     def __init__(self, average: str) -> None:
@@ -82,7 +92,7 @@ class LcaPooling(Pooling):
         return lca_pool(maps, self.average)
 
 
-class RmacPooling(Pooling):
+class RmacPooling(MapPooling):
     """Regional maxima, see rmac. `whitening` is what the regions go through."""
 
     mean: Tensor
