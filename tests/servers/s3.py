@@ -13,16 +13,19 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from minio.error import InvalidResponseError, S3Error
 
 from services.core.adapters.minio_objects import MinioObjects, S3Address
 from services.core.adapters.minio_objects.address import make_client
 from services.core.domain.errors import InvalidArgument
 from tests.servers.ports import free_port, wait_for_port
+from tests.waiting import eventually
 
 REAL = "SHELFLENS_TEST_S3_URL"
 _FORM = "http(s)://ACCESS:SECRET@HOST:PORT/BUCKET[?region=NAME]"
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 10.0
+_EMPTY_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,23 @@ class S3Server:
         try:
             yield store
         finally:
-            client = make_client(address)
-            for each in client.list_objects(name, recursive=True):
-                with suppress(InvalidArgument):
-                    store.delete(each.object_name or "")
+            eventually(
+                lambda: self._removed(store, name), _EMPTY_SECONDS, f"bucket {name} is removed"
+            )
+
+    def _removed(self, store: MinioObjects, name: str) -> bool:
+        """Whether the bucket is gone now. A request whose connection broke may end after ours."""
+        client = make_client(self.address)
+        for each in client.list_objects(name, recursive=True):
+            with suppress(InvalidArgument):
+                store.delete(each.object_name or "")
+        try:
             client.remove_bucket(name)
+        except (S3Error, InvalidResponseError) as error:
+            if "BucketNotEmpty" not in str(error):
+                raise
+            return False
+        return True
 
 
 class _Process:
