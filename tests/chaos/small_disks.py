@@ -28,7 +28,8 @@ class SmallDisk:
             return False
         room = os.statvfs(self.folder)
         size = max(0, room.f_bavail * room.f_frsize - leave)
-        with (self.folder / _FILLER).open("ab") as file:
+        # Unbuffered: what is left in a buffer would fail once more at the end.
+        with (self.folder / _FILLER).open("ab", buffering=0) as file:
             try:
                 for _ in range(size // MIB):
                     file.write(bytes(MIB))
