@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-PROTOS := shelflens/v1/catalogs.proto shelflens/v1/dead_letters.proto shelflens/v1/models.proto shelflens/v1/search.proto
+PROTOS := shelflens/v1/catalogs.proto shelflens/v1/dead_letters.proto shelflens/v1/evaluation.proto shelflens/v1/models.proto shelflens/v1/search.proto
 STUBS ?= services/client
 
 .PHONY: help install demo cluster test test-servers lint types bench bench-long chaos protos lock clean

@@ -26,7 +26,9 @@ class Deployment:
     the deployment within a collection that others share; it is empty where it has one of its own.
     `index_time` is when the catalogue last changed in search. `comparison` is empty, or has
     searches, same_first and overlap_at_10. `comparing` is the number of another deployment that
-    searches are compared with at the moment, or 0.
+    searches are compared with at the moment, or 0. `gate` is empty, or has the fields of the
+    proto's GateOutcome. `calibration_version` grows whenever a calibration of the catalogue
+    changes; 0 where it never had one.
     """
 
     catalog: str
@@ -44,6 +46,8 @@ class Deployment:
     storage: Mapping[str, Any] = field(default_factory=dict)
     comparison: Mapping[str, Any] = field(default_factory=dict)
     comparing: int = 0
+    gate: Mapping[str, Any] = field(default_factory=dict)
+    calibration_version: int = 0
 
     @property
     def shared(self) -> bool:
@@ -142,6 +146,9 @@ class DeploymentRecords(Protocol):
     ) -> None:
         """Adds `searches` to the comparison: of them `same` had the same first product, `overlap`
         is the sum of their shares of common products among ten."""
+
+    def note_gate(self, catalog: str, number: int, gate: Mapping[str, Any]) -> None:
+        """What came of the gate of a deployment."""
 
     def workers(self, since: datetime) -> dict[str, tuple[str, ...]]:
         """Query workers that told since then which models they have loaded: id -> digests."""

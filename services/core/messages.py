@@ -4,50 +4,17 @@ Names and hashes only; images, rows and embeddings travel through the object sto
 are ignored so that a newer sender can talk to an older worker; an unknown schema is refused.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-from services.core.domain.errors import InvalidArgument
-
-SCHEMA = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """What all messages carry.
-
-    `id` names one shard of one stage of one operation and is the same for every delivery;
-    `attempt` counts how often the coordinator has given it to the workers.
-    """
-
-    QUEUE: ClassVar[str]
-    TASK: ClassVar[str]
-
-    id: str
-    operation: str
-    revision: int
-    traceparent: str = ""
-    attempt: int = 1
-    schema: int = SCHEMA
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, body: Mapping[str, Any]) -> Self:
-        """Raises InvalidArgument (UNKNOWN_SCHEMA, BAD_MESSAGE)."""
-        if body.get("schema") != SCHEMA:
-            raise InvalidArgument(
-                f"{cls.TASK}: schema {body.get('schema')!r} is not {SCHEMA}: "
-                "start workers of the sender's version",
-                reason="UNKNOWN_SCHEMA",
-            )
-        known = {each.name for each in fields(cls)}
-        try:
-            return cls(**{key: value for key, value in body.items() if key in known})
-        except (TypeError, ValueError) as error:
-            raise InvalidArgument(f"{cls.TASK}: {error}", reason="BAD_MESSAGE") from error
+from services.core.evaluation_messages import (
+    EvaluateModel,
+    ExplainPairs,
+    FreezeDataset,
+    ReportEvaluation,
+)
+from services.core.message_base import SCHEMA as SCHEMA
+from services.core.message_base import Message as Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +93,9 @@ class EmbedQuery(Message):
 
     The answer goes to the message's reply address. A worker drops the message after `expires`
     (seconds since the epoch): by then nobody waits. `operation` is empty, `revision` 0.
+
+    Where `explain` names stored images (sha256), pictures of the regions that agree with theirs are
+    the answer instead; a worker from before that answers with an embedding.
     """
 
     QUEUE: ClassVar[str] = "embed.query"
@@ -134,6 +104,7 @@ class EmbedQuery(Message):
     model_digest: str
     expires: float
     object: str = ""
+    explain: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,6 +258,10 @@ MESSAGES: tuple[type[Message], ...] = (
     EmbedQuery,
     PrepareModel,
     FitLinear,
+    FreezeDataset,
+    EvaluateModel,
+    ExplainPairs,
+    ReportEvaluation,
     IndexShard,
     VerifyCollection,
     DropCollection,

@@ -1,6 +1,7 @@
 """What workers report about finished messages: the outcomes of core.messages.Report."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,49 @@ class LinearFitted:
     output_dim: int
     samples: int
     explained: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetFrozen:
+    """Outcome of FreezeDataset: counts, in images but for `products` of the gallery.
+
+    `left_out_by_hash` and `left_out_near` are gallery images that were left out; `absent` are
+    queries without a relevant image in the gallery.
+    """
+
+    queries: int
+    gallery: int
+    products: int
+    absent: int
+    left_out_by_hash: int
+    left_out_near: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelEvaluated:
+    """Outcome of EvaluateModel: `metrics` is core.domain.evaluation.Metrics.to_dict; `calibration`
+    Calibration.to_dict, or empty. `failures` are pairs (sha256 of the query, of the wrong first
+    image) of the worst failures, the worst first; picture i of them belongs at
+    keys.failure_picture_key(results, i)."""
+
+    metrics: dict[str, Any]
+    calibration: dict[str, Any] = field(default_factory=dict)
+    failures: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairsExplained:
+    """Outcome of ExplainPairs: how many pictures were written; those of images that are missing or
+    damaged are left out."""
+
+    pictures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationReported:
+    """Outcome of ReportEvaluation: `differences` are core.domain.evaluation.Difference.to_dict."""
+
+    differences: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -125,12 +125,14 @@ class PayloadChange:
 class ScoredPoint:
     """A search hit: higher scores are nearer (cosine similarity, or negative distance).
 
-    `payload` holds what grouping needs: product, parent and sha256.
+    `payload` holds what grouping needs: product, parent and sha256. `vector` is float32
+    [dimension] where it was asked for.
     """
 
     id: str
     score: float
     payload: Mapping[str, Any]
+    vector: Float32 | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,7 @@ class VectorStore(Protocol):
         catalog: str | None = None,
         score_threshold: float | None = None,
         timeout: float | None = None,
+        with_vectors: bool = False,
     ) -> list[ScoredPoint]:
         """The nearest points, best first, of one `catalog` in a shared collection. An unknown
         collection has none.
@@ -261,4 +264,17 @@ class Embedder(Protocol):
         """`timeout` in seconds.
 
         Raises InvalidImage, FailedPrecondition (MODEL_NOT_LOADED), DeadlineExceeded.
+        """
+
+    async def explain(
+        self,
+        photo: bytes,
+        sha256s: Sequence[str],
+        model_digest: str,
+        timeout: float,  # noqa: ASYNC109 - what is left of a deadline
+    ) -> list[bytes]:
+        """For each stored image, a PNG of it beside the photo with the regions that agree in both;
+        empty bytes for an image that is missing or damaged.
+
+        Raises as `embed`.
         """

@@ -20,9 +20,16 @@ from services.core.dead_letter_ports import DeadLetterRecords
 from services.core.deployment_ports import Deployment, DeploymentRecords, ModelRecords
 from services.core.domain.catalog import Catalog, Image, Product, ProductFields
 from services.core.duplicate_ports import DuplicateRecords
+from services.core.embedding_ports import EmbeddingRecords
+from services.core.evaluation_ports import (
+    CalibrationRecords,
+    DatasetRecords,
+    EvaluationRecords,
+    FeedbackRecords,
+)
 from services.core.feed_ports import FeedRecords
 from services.core.shard_files import AcceptedRow
-from services.core.work_ports import OperationRecords, ShardRecords
+from services.core.work_ports import OperationRecords, RequestRecords, ShardRecords
 
 
 class CatalogRecords(Protocol):
@@ -43,6 +50,13 @@ class CatalogRecords(Protocol):
         """Those with an id greater than `after`, in the order of ids."""
 
     def rename(self, catalog: str, display_name: str, now: datetime) -> Catalog: ...
+
+    def keep_photos(self, catalog: str, days: int, now: datetime) -> Catalog:
+        """Keeps users' photos with their feedback for so many days from now on; 0: not at all,
+        and those that are kept expire now. Raises NotFound (CATALOG_NOT_FOUND)."""
+
+    def photo_days(self, catalog: str) -> int:
+        """The days of `keep_photos`. Raises NotFound (CATALOG_NOT_FOUND)."""
 
     def next_revision(self, catalog: str) -> int:
         """Counts up and returns the revision of a write that is accepted in this transaction."""
@@ -191,60 +205,6 @@ class ImportRecords(Protocol):
         """Images that a later plan removed: an upsert that ran late may have brought them back."""
 
 
-class EmbeddingRecords(Protocol):
-    """Which image has been embedded by which model, and where the embedding is."""
-
-    def add(
-        self, digest: str, key: str, sha256s: Sequence[str], picture_hashes: Sequence[str] = ()
-    ) -> None:
-        """Row i of the file `key` is sha256s[i]; those that are known already keep their place.
-
-        `picture_hashes` (near_duplicates) is parallel to `sha256s`, or empty.
-        """
-
-    def replace(self, digest: str, key: str, rows: Mapping[str, int]) -> list[tuple[str, str, str]]:
-        """The embeddings of the hashes in `rows` are now the rows of the file `key`.
-
-        Every image that shows one of them, in any catalogue that this model serves, becomes
-        unplanned, and pending where it was searchable: (catalogue, product, hash).
-        """
-
-    def known(self, digest: str, sha256s: Sequence[str]) -> set[str]:
-        """Those that have an embedding."""
-
-    def places(self, digest: str, sha256s: Sequence[str]) -> dict[str, tuple[str, int]]:
-        """Hash -> (object key of the embeddings file, row) of those that have an embedding."""
-
-    def refuse(self, refused: Mapping[str, str]) -> None:
-        """Remembers bytes that are no usable picture, for every later import."""
-
-    def refusals(self, sha256s: Sequence[str]) -> dict[str, str]:
-        """Hash -> reason of those remembered."""
-
-    def claim(self, operation: str, sha256s: Sequence[str]) -> list[str]:
-        """Those not yet claimed by this operation, now claimed, in the order given."""
-
-    def settle(self, operation: str, refused: Mapping[str, str]) -> None:
-        """Remembers refusals for the rest of the operation, also those of a passing nature."""
-
-    def settled(self, operation: str, sha256s: Sequence[str]) -> dict[str, str]:
-        """Hash -> reason of those refused within the operation."""
-
-    def forget(self, operation: str) -> None:
-        """Drops the claims of a finished operation."""
-
-
-class RequestRecords(Protocol):
-    """Answers to requests with a request_id (AIP-155)."""
-
-    def find(self, rpc: str, request_id: str, digest: str) -> bytes | None:
-        """The stored answer. Raises InvalidArgument (REQUEST_ID_REUSED) for another payload."""
-
-    def remember(
-        self, rpc: str, request_id: str, digest: str, answer: bytes, now: datetime
-    ) -> None: ...
-
-
 class Records(Protocol):
     """The repositories of one transaction."""
 
@@ -276,6 +236,14 @@ class Records(Protocol):
     def duplicates(self) -> DuplicateRecords: ...
     @property
     def dead_letters(self) -> DeadLetterRecords: ...
+    @property
+    def datasets(self) -> DatasetRecords: ...
+    @property
+    def evaluations(self) -> EvaluationRecords: ...
+    @property
+    def calibrations(self) -> CalibrationRecords: ...
+    @property
+    def feedback(self) -> FeedbackRecords: ...
 
 
 class RecordStore(Protocol):

@@ -122,3 +122,14 @@ class ShardRecords(Protocol):
 
     def drop(self, operation: str, stage: Stage) -> None:
         """Removes the operation's shards that are still in that stage (after a cancel)."""
+
+
+class RequestRecords(Protocol):
+    """Answers to requests with a request_id (AIP-155)."""
+
+    def find(self, rpc: str, request_id: str, digest: str) -> bytes | None:
+        """The stored answer. Raises InvalidArgument (REQUEST_ID_REUSED) for another payload."""
+
+    def remember(
+        self, rpc: str, request_id: str, digest: str, answer: bytes, now: datetime
+    ) -> None: ...

@@ -82,6 +82,7 @@ class Catalog:
     """A catalogue's record. Times are UTC.
 
     `dimension` is that of its model's embeddings; those of an `external` model come with imports.
+    `feedback_photo_days` is how long users' photos are kept with their feedback; 0: not at all.
     """
 
     id: str
@@ -98,6 +99,7 @@ class Catalog:
     update_time: datetime
     index_time: datetime | None
     deleting: bool = False
+    feedback_photo_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from services.core.domain.names import check_digest, check_id
 IMAGE_REFERENCES = "images/references/"
 SERVING_KEY = "models/serving.json"  # {"models": [digest, ...]}: what query workers keep loaded
 UPLOADED_WEIGHTS = "models/uploads/"
+FEEDBACK_PHOTOS = "feedback/"
 _INCOMING = re.compile(r"incoming(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]{1,255})+")
 _LONGEST = 512
 
@@ -102,6 +103,46 @@ def plan_key(operation: str, sequence: int, deployment: int) -> str:
 def report_key(operation: str) -> str:
     """Every rejection of an import as CSV; kept."""
     return f"reports/{check_id(operation, 'operation')}/rejected.csv"
+
+
+def dataset_prefix(dataset: str, build: str) -> str:
+    """The frozen pages of one making of a dataset (dataset_files); kept as long as the dataset."""
+    return f"datasets/{check_id(dataset, 'dataset')}/{check_id(build, 'build')}/"
+
+
+def page_key(prefix: str, role: str, number: int) -> str:
+    """A page of rows of a dataset, or of places: `role` is "queries" or "gallery"."""
+    return f"{prefix}{role}/{number:08d}.parquet"
+
+
+def evaluation_prefix(evaluation: str) -> str:
+    """What an evaluation keeps: its report, its figures, and the results of each model."""
+    return f"evaluations/{check_id(evaluation, 'evaluation')}/"
+
+
+def results_prefix(evaluation: str, number: int) -> str:
+    """What was measured of the model at place `number` of an evaluation."""
+    return f"{evaluation_prefix(evaluation)}{number}/"
+
+
+def failure_pictures(results: str) -> str:
+    """Pictures of why a model's failures were found; `results` is its prefix."""
+    return f"{results}failures/"
+
+
+def failure_picture_key(results: str, number: int) -> str:
+    """The picture of why failure `number` of a model was found."""
+    return f"{failure_pictures(results)}{number:04d}.png"
+
+
+def feedback_prefix(catalog: str) -> str:
+    """The photos that were kept with feedback on a catalogue."""
+    return f"{FEEDBACK_PHOTOS}{check_id(catalog, 'catalog')}/"
+
+
+def feedback_photo_key(catalog: str, sha256: str) -> str:
+    """A user's photo that was kept with feedback."""
+    return f"{feedback_prefix(catalog)}{check_digest(sha256, 'sha256')}"
 
 
 def dead_letter_key(message_digest: str) -> str:

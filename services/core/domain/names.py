@@ -107,6 +107,24 @@ def deployment_name(catalog: str, number: int) -> str:
     return f"catalogs/{catalog}/deployments/{number}"
 
 
+def dataset_name(dataset: str) -> str:
+    return f"datasets/{dataset}"
+
+
+def evaluation_name(evaluation: str) -> str:
+    return f"evaluations/{evaluation}"
+
+
+def calibration_name(catalog: str, model_digest: str, stages: str) -> str:
+    """Its id is made of what it is for, so that a newer one replaces it."""
+    made = hashlib.sha256(f"{model_digest}\0{stages}".encode()).hexdigest()
+    return f"catalogs/{catalog}/calibrations/{made[:16]}"
+
+
+def feedback_name(catalog: str, feedback: str) -> str:
+    return f"catalogs/{catalog}/feedback/{feedback}"
+
+
 def parse(name: str, pattern: str, field: str = "name") -> tuple[str, ...]:
     """The ids in `name`, which must look like `pattern`, e.g. `catalogs/*/products/*`.
 

@@ -19,6 +19,8 @@ class OperationKind(StrEnum):
     CREATE_MODEL = "create_model"
     DEPLOY = "deploy"
     DROP_DEPLOYMENT = "drop_deployment"
+    CREATE_DATASET = "create_dataset"
+    EVALUATE = "evaluate"
     CHANGE = "change"  # one upload, update or delete of a product or image
 
 
@@ -29,6 +31,8 @@ VISIBLE_KINDS = (
     OperationKind.CREATE_MODEL,
     OperationKind.DEPLOY,
     OperationKind.DROP_DEPLOYMENT,
+    OperationKind.CREATE_DATASET,
+    OperationKind.EVALUATE,
 )
 
 

@@ -39,6 +39,7 @@ class Catalog(message.Message):
     INDEX_TIME_FIELD_NUMBER: builtins.int
     EMBEDDING_DIMENSION_FIELD_NUMBER: builtins.int
     EXTERNAL_EMBEDDINGS_FIELD_NUMBER: builtins.int
+    FEEDBACK_PHOTO_DAYS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`catalogs/{catalog}`."""
     display_name: builtins.str
@@ -57,6 +58,8 @@ class Catalog(message.Message):
     """Number of values in its embeddings."""
     external_embeddings: builtins.bool
     """Its embeddings are made elsewhere and come with imports: a photo cannot be searched for."""
+    feedback_photo_days: builtins.int
+    """Days that users' photos are kept with their feedback, 0 to 3,650; 0: they are not."""
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it was created."""
@@ -84,10 +87,11 @@ class Catalog(message.Message):
         index_time: timestamp_pb2.Timestamp | None = ...,
         embedding_dimension: builtins.int = ...,
         external_embeddings: builtins.bool = ...,
+        feedback_photo_days: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "index_time", b"index_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "display_name", b"display_name", "embedding_dimension", b"embedding_dimension", "external_embeddings", b"external_embeddings", "image_count", b"image_count", "index_time", b"index_time", "model", b"model", "model_digest", b"model_digest", "name", b"name", "product_count", b"product_count", "revision", b"revision", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "display_name", b"display_name", "embedding_dimension", b"embedding_dimension", "external_embeddings", b"external_embeddings", "feedback_photo_days", b"feedback_photo_days", "image_count", b"image_count", "index_time", b"index_time", "model", b"model", "model_digest", b"model_digest", "name", b"name", "product_count", b"product_count", "revision", b"revision", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -455,7 +459,7 @@ class UpdateCatalogRequest(message.Message):
 
     @builtins.property
     def update_mask(self) -> field_mask_pb2.FieldMask:
-        """Which fields to change: `display_name`. Empty means every field that is set."""
+        """Which fields to change: `display_name`, `feedback_photo_days`. Empty means every field that is set."""
 
     def __init__(
         self,

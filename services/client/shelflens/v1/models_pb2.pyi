@@ -597,6 +597,7 @@ class Deployment(message.Message):
     ON_DISK_FIELD_NUMBER: builtins.int
     SHARED_FIELD_NUMBER: builtins.int
     COMPARISON_FIELD_NUMBER: builtins.int
+    GATE_FIELD_NUMBER: builtins.int
     name: builtins.str
     """`catalogs/{catalog}/deployments/{deployment}`; deployments are numbered from 1."""
     model: builtins.str
@@ -627,6 +628,10 @@ class Deployment(message.Message):
     def comparison(self) -> Comparison:
         """How searches change by it, where that was asked for."""
 
+    @builtins.property
+    def gate(self) -> GateOutcome:
+        """What came of its gate, where it had one."""
+
     def __init__(
         self,
         *,
@@ -642,10 +647,11 @@ class Deployment(message.Message):
         on_disk: builtins.bool = ...,
         shared: builtins.bool = ...,
         comparison: Comparison | None = ...,
+        gate: GateOutcome | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["comparison", b"comparison", "create_time", b"create_time", "switch_time", b"switch_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["comparison", b"comparison", "create_time", b"create_time", "gate", b"gate", "switch_time", b"switch_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["collection", b"collection", "comparison", b"comparison", "create_time", b"create_time", "image_count", b"image_count", "model", b"model", "model_digest", b"model_digest", "name", b"name", "on_disk", b"on_disk", "quantization", b"quantization", "shared", b"shared", "state", b"state", "switch_time", b"switch_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["collection", b"collection", "comparison", b"comparison", "create_time", b"create_time", "gate", b"gate", "image_count", b"image_count", "model", b"model", "model_digest", b"model_digest", "name", b"name", "on_disk", b"on_disk", "quantization", b"quantization", "shared", b"shared", "state", b"state", "switch_time", b"switch_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -691,6 +697,7 @@ class DeployModelRequest(message.Message):
     COMPARE_SECONDS_FIELD_NUMBER: builtins.int
     DISCARD_OLD_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
+    GATE_FIELD_NUMBER: builtins.int
     catalog: builtins.str
     """`catalogs/{catalog}`."""
     model: builtins.str
@@ -707,6 +714,10 @@ class DeployModelRequest(message.Message):
     """Removes the collection that was live instead of keeping it for a rollback."""
     request_id: builtins.str
     """UUID4; a repeat with the same content gets the first answer."""
+    @builtins.property
+    def gate(self) -> DeployGate:
+        """Measures the model against the live one first, and refuses a worse one."""
+
     def __init__(
         self,
         *,
@@ -718,10 +729,93 @@ class DeployModelRequest(message.Message):
         compare_seconds: builtins.int = ...,
         discard_old: builtins.bool = ...,
         request_id: builtins.str = ...,
+        gate: DeployGate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["gate", b"gate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["catalog", b"catalog", "compare_searches", b"compare_searches", "compare_seconds", b"compare_seconds", "discard_old", b"discard_old", "gate", b"gate", "model", b"model", "on_disk", b"on_disk", "quantization", b"quantization", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DeployGate(message.Message):
+    """What a model must reach before it is deployed."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    DATASET_FIELD_NUMBER: builtins.int
+    METRIC_FIELD_NUMBER: builtins.int
+    MINIMUM_DIFFERENCE_FIELD_NUMBER: builtins.int
+    OVERRIDE_FIELD_NUMBER: builtins.int
+    dataset: builtins.str
+    """`datasets/{dataset}` of the same catalogue."""
+    metric: builtins.str
+    """Such as `map@10`, at product level; empty is `map@10`."""
+    minimum_difference: builtins.float
+    """How much better than the live model it must be at least, -1 to 1; below 0: how much worse it may
+    be.
+    """
+    override: builtins.bool
+    """Deploys it even if it is worse; the deployment says so."""
+    def __init__(
+        self,
+        *,
+        dataset: builtins.str = ...,
+        metric: builtins.str = ...,
+        minimum_difference: builtins.float = ...,
+        override: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["catalog", b"catalog", "compare_searches", b"compare_searches", "compare_seconds", b"compare_seconds", "discard_old", b"discard_old", "model", b"model", "on_disk", b"on_disk", "quantization", b"quantization", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["dataset", b"dataset", "metric", b"metric", "minimum_difference", b"minimum_difference", "override", b"override"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GateOutcome(message.Message):
+    """What came of a gate."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    EVALUATION_FIELD_NUMBER: builtins.int
+    METRIC_FIELD_NUMBER: builtins.int
+    MINIMUM_DIFFERENCE_FIELD_NUMBER: builtins.int
+    DIFFERENCE_FIELD_NUMBER: builtins.int
+    LOW_FIELD_NUMBER: builtins.int
+    HIGH_FIELD_NUMBER: builtins.int
+    PASSED_FIELD_NUMBER: builtins.int
+    OVERRIDDEN_FIELD_NUMBER: builtins.int
+    evaluation: builtins.str
+    """`evaluations/{evaluation}` of both models."""
+    metric: builtins.str
+    """As asked for."""
+    minimum_difference: builtins.float
+    """As asked for."""
+    difference: builtins.float
+    """New model less live model."""
+    low: builtins.float
+    """Bounds of its interval."""
+    high: builtins.float
+    """Bounds of its interval."""
+    passed: builtins.bool
+    """Whether it reached the minimum."""
+    overridden: builtins.bool
+    """Whether it was deployed although it did not."""
+    def __init__(
+        self,
+        *,
+        evaluation: builtins.str = ...,
+        metric: builtins.str = ...,
+        minimum_difference: builtins.float = ...,
+        difference: builtins.float = ...,
+        low: builtins.float = ...,
+        high: builtins.float = ...,
+        passed: builtins.bool = ...,
+        overridden: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["difference", b"difference", "evaluation", b"evaluation", "high", b"high", "low", b"low", "metric", b"metric", "minimum_difference", b"minimum_difference", "overridden", b"overridden", "passed", b"passed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -740,7 +834,7 @@ class DeployModelMetadata(message.Message):
     deployment: builtins.str
     """`catalogs/{catalog}/deployments/{deployment}`."""
     step: builtins.str
-    """`embedding`, `verifying`, `waiting for workers`, `comparing`, `switched`."""
+    """`evaluating`, `embedding`, `verifying`, `waiting for workers`, `comparing`, `switched`."""
     image_count: builtins.int
     """Images of the catalogue when it began."""
     images_embedded: builtins.int

@@ -62,6 +62,10 @@ class SearchProductsRequest(message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     INCLUDE_TIMINGS_FIELD_NUMBER: builtins.int
+    STAGES_FIELD_NUMBER: builtins.int
+    MORE_PHOTOS_FIELD_NUMBER: builtins.int
+    LATENCY_BUDGET_MS_FIELD_NUMBER: builtins.int
+    EXPLAIN_RESULTS_FIELD_NUMBER: builtins.int
     parent: builtins.str
     """`catalogs/{catalog}`."""
     photo: builtins.bytes
@@ -82,6 +86,14 @@ class SearchProductsRequest(message.Message):
     """`next_page_token` of the page before, with the other fields unchanged."""
     include_timings: builtins.bool
     """Answer with the time that each stage took."""
+    latency_budget_ms: builtins.int
+    """Milliseconds from the request's arrival after which no further stage begins; 0: no limit. A
+    stage that would not fit is skipped, and the answer says so.
+    """
+    explain_results: builtins.int
+    """For so many of the first results, at most 10, adds a picture of the regions that agree.
+    With `photo` or `image`.
+    """
     @builtins.property
     def embedding(self) -> Embedding:
         """An embedding made by the catalogue's model."""
@@ -89,6 +101,16 @@ class SearchProductsRequest(message.Message):
     @builtins.property
     def filter(self) -> SearchFilter:
         """Which products count at all."""
+
+    @builtins.property
+    def stages(self) -> RankingStages:
+        """What happens between the nearest images and the answer; unset: nothing."""
+
+    @builtins.property
+    def more_photos(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]:
+        """Further photos of the same product, at most 7: the query is the mean of all embeddings. Only
+        with `photo`.
+        """
 
     def __init__(
         self,
@@ -105,10 +127,14 @@ class SearchProductsRequest(message.Message):
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
         include_timings: builtins.bool = ...,
+        stages: RankingStages | None = ...,
+        more_photos: abc.Iterable[builtins.bytes] | None = ...,
+        latency_budget_ms: builtins.int = ...,
+        explain_results: builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_score_threshold", b"_score_threshold", "embedding", b"embedding", "filter", b"filter", "image", b"image", "photo", b"photo", "query", b"query", "score_threshold", b"score_threshold"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_score_threshold", b"_score_threshold", "embedding", b"embedding", "filter", b"filter", "image", b"image", "photo", b"photo", "query", b"query", "score_threshold", b"score_threshold", "stages", b"stages"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_score_threshold", b"_score_threshold", "embedding", b"embedding", "filter", b"filter", "group_by", b"group_by", "hits_per_result", b"hits_per_result", "image", b"image", "include_timings", b"include_timings", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "photo", b"photo", "query", b"query", "score_threshold", b"score_threshold", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_score_threshold", b"_score_threshold", "embedding", b"embedding", "explain_results", b"explain_results", "filter", b"filter", "group_by", b"group_by", "hits_per_result", b"hits_per_result", "image", b"image", "include_timings", b"include_timings", "latency_budget_ms", b"latency_budget_ms", "more_photos", b"more_photos", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "photo", b"photo", "query", b"query", "score_threshold", b"score_threshold", "stages", b"stages", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__score_threshold: _TypeAlias = typing.Literal["score_threshold"]  # noqa: Y015
     _WhichOneofArgType__score_threshold: _TypeAlias = typing.Literal["_score_threshold", b"_score_threshold"]  # noqa: Y015
@@ -118,6 +144,158 @@ class SearchProductsRequest(message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__score_threshold) -> _WhichOneofReturnType__score_threshold | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
+
+@typing.final
+class RankingStages(message.Message):
+    """Which stages a ranking goes through, in the order of the fields. 0 is the default everywhere."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    @typing.final
+    class Expand(message.Message):
+        """The query becomes a mean of itself and its best hits (query expansion)."""
+
+        DESCRIPTOR: descriptor.Descriptor
+
+        NEIGHBOURS_FIELD_NUMBER: builtins.int
+        METHOD_FIELD_NUMBER: builtins.int
+        ALPHA_FIELD_NUMBER: builtins.int
+        neighbours: builtins.int
+        """Hits in the mean, 1 to 100; 0 is 5."""
+        method: builtins.str
+        """`alpha`: weights are similarities to the power of alpha; `average`: all the same. Empty is
+        `alpha`.
+        """
+        alpha: builtins.float
+        """0 to 10; unset is 3."""
+        def __init__(
+            self,
+            *,
+            neighbours: builtins.int = ...,
+            method: builtins.str = ...,
+            alpha: builtins.float | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = typing.Literal["_alpha", b"_alpha", "alpha", b"alpha"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["_alpha", b"_alpha", "alpha", b"alpha", "method", b"method", "neighbours", b"neighbours"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__alpha: _TypeAlias = typing.Literal["alpha"]  # noqa: Y015
+        _WhichOneofArgType__alpha: _TypeAlias = typing.Literal["_alpha", b"_alpha"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__alpha) -> _WhichOneofReturnType__alpha | None: ...
+
+    @typing.final
+    class Rerank(message.Message):
+        """k-reciprocal re-ranking of the nearest images."""
+
+        DESCRIPTOR: descriptor.Descriptor
+
+        CANDIDATES_FIELD_NUMBER: builtins.int
+        K1_FIELD_NUMBER: builtins.int
+        K2_FIELD_NUMBER: builtins.int
+        WEIGHT_FIELD_NUMBER: builtins.int
+        candidates: builtins.int
+        """Images that are re-ranked, 2 to 1,000; 0 is 200."""
+        k1: builtins.int
+        """Size of a neighbourhood; 0 is 8."""
+        k2: builtins.int
+        """Neighbours that a neighbourhood is averaged over, at most k1; 0 is 5."""
+        weight: builtins.float
+        """Of the original distance, 0 to 1; unset is 0.5."""
+        def __init__(
+            self,
+            *,
+            candidates: builtins.int = ...,
+            k1: builtins.int = ...,
+            k2: builtins.int = ...,
+            weight: builtins.float | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = typing.Literal["_weight", b"_weight", "weight", b"weight"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["_weight", b"_weight", "candidates", b"candidates", "k1", b"k1", "k2", b"k2", "weight", b"weight"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__weight: _TypeAlias = typing.Literal["weight"]  # noqa: Y015
+        _WhichOneofArgType__weight: _TypeAlias = typing.Literal["_weight", b"_weight"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__weight) -> _WhichOneofReturnType__weight | None: ...
+
+    @typing.final
+    class Fold(message.Message):
+        """Results whose best images are near-duplicates become one."""
+
+        DESCRIPTOR: descriptor.Descriptor
+
+        SIMILARITY_FIELD_NUMBER: builtins.int
+        similarity: builtins.float
+        """Cosine similarity from which images are near-duplicates, 0.5 to 1; 0 is 0.99."""
+        def __init__(
+            self,
+            *,
+            similarity: builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["similarity", b"similarity"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @typing.final
+    class Diversify(message.Message):
+        """Results that differ from each other come first (maximal marginal relevance)."""
+
+        DESCRIPTOR: descriptor.Descriptor
+
+        RELEVANCE_FIELD_NUMBER: builtins.int
+        RESULTS_FIELD_NUMBER: builtins.int
+        relevance: builtins.float
+        """1 keeps the ranking, 0 only avoids what is alike; unset is 0.7."""
+        results: builtins.int
+        """Results that are re-ordered, 2 to 1,000; 0 is 50."""
+        def __init__(
+            self,
+            *,
+            relevance: builtins.float | None = ...,
+            results: builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = typing.Literal["_relevance", b"_relevance", "relevance", b"relevance"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = typing.Literal["_relevance", b"_relevance", "relevance", b"relevance", "results", b"results"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__relevance: _TypeAlias = typing.Literal["relevance"]  # noqa: Y015
+        _WhichOneofArgType__relevance: _TypeAlias = typing.Literal["_relevance", b"_relevance"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__relevance) -> _WhichOneofReturnType__relevance | None: ...
+
+    EXPAND_FIELD_NUMBER: builtins.int
+    RERANK_FIELD_NUMBER: builtins.int
+    FOLD_FIELD_NUMBER: builtins.int
+    DIVERSIFY_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def expand(self) -> RankingStages.Expand:
+        """Query expansion."""
+
+    @builtins.property
+    def rerank(self) -> RankingStages.Rerank:
+        """Re-ranking."""
+
+    @builtins.property
+    def fold(self) -> RankingStages.Fold:
+        """Folding."""
+
+    @builtins.property
+    def diversify(self) -> RankingStages.Diversify:
+        """Diversity, always last."""
+
+    def __init__(
+        self,
+        *,
+        expand: RankingStages.Expand | None = ...,
+        rerank: RankingStages.Rerank | None = ...,
+        fold: RankingStages.Fold | None = ...,
+        diversify: RankingStages.Diversify | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["diversify", b"diversify", "expand", b"expand", "fold", b"fold", "rerank", b"rerank"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["diversify", b"diversify", "expand", b"expand", "fold", b"fold", "rerank", b"rerank"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class Embedding(message.Message):
@@ -229,6 +407,10 @@ class SearchProductsResponse(message.Message):
     TRUNCATED_FIELD_NUMBER: builtins.int
     TIMINGS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    VERDICT_FIELD_NUMBER: builtins.int
+    SKIPPED_STAGES_FIELD_NUMBER: builtins.int
+    FEEDBACK_TOKEN_FIELD_NUMBER: builtins.int
+    WARNINGS_FIELD_NUMBER: builtins.int
     model: builtins.str
     """The model that embedded the query and the gallery: `models/{model}`."""
     model_digest: builtins.str
@@ -237,6 +419,8 @@ class SearchProductsResponse(message.Message):
     """True when 1,000 candidate images were not enough to fill top_k."""
     next_page_token: builtins.str
     """Empty on the last page."""
+    feedback_token: builtins.str
+    """To be sent with RecordFeedback: what this answer was made with."""
     @builtins.property
     def results(self) -> containers.RepeatedCompositeFieldContainer[SearchResult]:
         """Best first."""
@@ -249,6 +433,20 @@ class SearchProductsResponse(message.Message):
     def timings(self) -> containers.RepeatedCompositeFieldContainer[StageTiming]:
         """Time by stage, in the order of the stages, when asked for."""
 
+    @builtins.property
+    def verdict(self) -> Verdict:
+        """How sure the first result is; unset where nothing is calibrated for these stages."""
+
+    @builtins.property
+    def skipped_stages(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Stages that were asked for and skipped because of the latency budget: `expand`, `rerank`,
+        `fold`, `diversify`, `explain`.
+        """
+
+    @builtins.property
+    def warnings(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What to know about this answer, for people."""
+
     def __init__(
         self,
         *,
@@ -259,10 +457,46 @@ class SearchProductsResponse(message.Message):
         truncated: builtins.bool = ...,
         timings: abc.Iterable[StageTiming] | None = ...,
         next_page_token: builtins.str = ...,
+        verdict: Verdict | None = ...,
+        skipped_stages: abc.Iterable[builtins.str] | None = ...,
+        feedback_token: builtins.str = ...,
+        warnings: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["index_time", b"index_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["index_time", b"index_time", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["index_time", b"index_time", "model", b"model", "model_digest", b"model_digest", "next_page_token", b"next_page_token", "results", b"results", "timings", b"timings", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["feedback_token", b"feedback_token", "index_time", b"index_time", "model", b"model", "model_digest", b"model_digest", "next_page_token", b"next_page_token", "results", b"results", "skipped_stages", b"skipped_stages", "timings", b"timings", "truncated", b"truncated", "verdict", b"verdict", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Verdict(message.Message):
+    """Whether the first result is the product of the photo."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PROBABILITY_FIELD_NUMBER: builtins.int
+    NO_MATCH_FIELD_NUMBER: builtins.int
+    THRESHOLD_FIELD_NUMBER: builtins.int
+    CALIBRATION_FIELD_NUMBER: builtins.int
+    probability: builtins.float
+    """Probability that it is, 0 to 1."""
+    no_match: builtins.bool
+    """The probability is too low to be accepted: the product is probably not in the catalogue."""
+    threshold: builtins.float
+    """Least probability that is accepted."""
+    calibration: builtins.str
+    """`catalogs/{catalog}/calibrations/{calibration}` that says so."""
+    def __init__(
+        self,
+        *,
+        probability: builtins.float = ...,
+        no_match: builtins.bool = ...,
+        threshold: builtins.float = ...,
+        calibration: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["calibration", b"calibration", "no_match", b"no_match", "probability", b"probability", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -282,6 +516,9 @@ class SearchResult(message.Message):
     PARENT_FIELD_NUMBER: builtins.int
     PRICE_FIELD_NUMBER: builtins.int
     STOCK_FIELD_NUMBER: builtins.int
+    RERANKED_FIELD_NUMBER: builtins.int
+    FOLDED_PRODUCTS_FIELD_NUMBER: builtins.int
+    EXPLANATION_FIELD_NUMBER: builtins.int
     product: builtins.str
     """`catalogs/{catalog}/products/{product}` of the best hit."""
     sku: builtins.str
@@ -300,9 +537,17 @@ class SearchResult(message.Message):
     """Its price, where it has one."""
     stock: builtins.float
     """Its stock, where it has one."""
+    reranked: builtins.float
+    """What re-ranking made of the score, higher is nearer; unset without re-ranking."""
+    explanation: builtins.bytes
+    """PNG of the query and the best image with the regions that agree, where asked for."""
     @builtins.property
     def hits(self) -> containers.RepeatedCompositeFieldContainer[Hit]:
         """The best hits of the group, best first, the best one included."""
+
+    @builtins.property
+    def folded_products(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """`catalogs/{catalog}/products/{product}` of results folded into this one, best first."""
 
     def __init__(
         self,
@@ -317,17 +562,24 @@ class SearchResult(message.Message):
         parent: builtins.str = ...,
         price: builtins.float | None = ...,
         stock: builtins.float | None = ...,
+        reranked: builtins.float | None = ...,
+        folded_products: abc.Iterable[builtins.str] | None = ...,
+        explanation: builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_price", b"_price", "_stock", b"_stock", "price", b"price", "stock", b"stock"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_price", b"_price", "_reranked", b"_reranked", "_stock", b"_stock", "price", b"price", "reranked", b"reranked", "stock", b"stock"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_price", b"_price", "_stock", b"_stock", "category", b"category", "hits", b"hits", "image", b"image", "parent", b"parent", "price", b"price", "product", b"product", "score", b"score", "sku", b"sku", "stock", b"stock", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_price", b"_price", "_reranked", b"_reranked", "_stock", b"_stock", "category", b"category", "explanation", b"explanation", "folded_products", b"folded_products", "hits", b"hits", "image", b"image", "parent", b"parent", "price", b"price", "product", b"product", "reranked", b"reranked", "score", b"score", "sku", b"sku", "stock", b"stock", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__price: _TypeAlias = typing.Literal["price"]  # noqa: Y015
     _WhichOneofArgType__price: _TypeAlias = typing.Literal["_price", b"_price"]  # noqa: Y015
+    _WhichOneofReturnType__reranked: _TypeAlias = typing.Literal["reranked"]  # noqa: Y015
+    _WhichOneofArgType__reranked: _TypeAlias = typing.Literal["_reranked", b"_reranked"]  # noqa: Y015
     _WhichOneofReturnType__stock: _TypeAlias = typing.Literal["stock"]  # noqa: Y015
     _WhichOneofArgType__stock: _TypeAlias = typing.Literal["_stock", b"_stock"]  # noqa: Y015
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__price) -> _WhichOneofReturnType__price | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reranked) -> _WhichOneofReturnType__reranked | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__stock) -> _WhichOneofReturnType__stock | None: ...
 
@@ -339,21 +591,27 @@ class Hit(message.Message):
 
     IMAGE_FIELD_NUMBER: builtins.int
     SCORE_FIELD_NUMBER: builtins.int
+    RERANKED_FIELD_NUMBER: builtins.int
     image: builtins.str
     """`catalogs/{catalog}/products/{product}/images/{sha256}`."""
     score: builtins.float
+    """As in SearchResult."""
+    reranked: builtins.float
     """As in SearchResult."""
     def __init__(
         self,
         *,
         image: builtins.str = ...,
         score: builtins.float = ...,
+        reranked: builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_reranked", b"_reranked", "reranked", b"reranked"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["image", b"image", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_reranked", b"_reranked", "image", b"image", "reranked", b"reranked", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__reranked: _TypeAlias = typing.Literal["reranked"]  # noqa: Y015
+    _WhichOneofArgType__reranked: _TypeAlias = typing.Literal["_reranked", b"_reranked"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reranked) -> _WhichOneofReturnType__reranked | None: ...
 
 @typing.final
 class StageTiming(message.Message):
@@ -364,7 +622,9 @@ class StageTiming(message.Message):
     STAGE_FIELD_NUMBER: builtins.int
     MILLISECONDS_FIELD_NUMBER: builtins.int
     stage: builtins.str
-    """`decode`, `embed`, `search`, `records` or `total`."""
+    """`queue`, `decode`, `embed`, `search`, `expand`, `rerank`, `fold`, `diversify`, `records`,
+    `explain` or `total`.
+    """
     milliseconds: builtins.float
     """Milliseconds."""
     def __init__(
@@ -376,6 +636,210 @@ class StageTiming(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["milliseconds", b"milliseconds", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Feedback(message.Message):
+    """What a user said about a result."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    PHOTO_SHA256_FIELD_NUMBER: builtins.int
+    PRODUCT_FIELD_NUMBER: builtins.int
+    IMAGE_FIELD_NUMBER: builtins.int
+    RIGHT_FIELD_NUMBER: builtins.int
+    EXPECTED_PRODUCT_FIELD_NUMBER: builtins.int
+    MODEL_DIGEST_FIELD_NUMBER: builtins.int
+    STAGES_FIELD_NUMBER: builtins.int
+    CREATE_TIME_FIELD_NUMBER: builtins.int
+    PHOTO_EXPIRE_TIME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """`catalogs/{catalog}/feedback/{feedback}`."""
+    photo_sha256: builtins.str
+    """SHA-256 of the photo that was searched with."""
+    product: builtins.str
+    """`catalogs/{catalog}/products/{product}` that was shown."""
+    image: builtins.str
+    """`catalogs/{catalog}/products/{product}/images/{sha256}` that was shown with it, where it was sent."""
+    right: builtins.bool
+    """Whether it was right."""
+    expected_product: builtins.str
+    """The product that would have been right, where it was sent."""
+    model_digest: builtins.str
+    """Digest of the model that answered."""
+    @builtins.property
+    def stages(self) -> RankingStages:
+        """Stages of the answer."""
+
+    @builtins.property
+    def create_time(self) -> timestamp_pb2.Timestamp:
+        """When it was noted."""
+
+    @builtins.property
+    def photo_expire_time(self) -> timestamp_pb2.Timestamp:
+        """Until when the photo is kept; unset where it is not."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        photo_sha256: builtins.str = ...,
+        product: builtins.str = ...,
+        image: builtins.str = ...,
+        right: builtins.bool = ...,
+        expected_product: builtins.str = ...,
+        model_digest: builtins.str = ...,
+        stages: RankingStages | None = ...,
+        create_time: timestamp_pb2.Timestamp | None = ...,
+        photo_expire_time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "photo_expire_time", b"photo_expire_time", "stages", b"stages"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "expected_product", b"expected_product", "image", b"image", "model_digest", b"model_digest", "name", b"name", "photo_expire_time", b"photo_expire_time", "photo_sha256", b"photo_sha256", "product", b"product", "right", b"right", "stages", b"stages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RecordFeedbackRequest(message.Message):
+    """Request of RecordFeedback."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: builtins.int
+    FEEDBACK_TOKEN_FIELD_NUMBER: builtins.int
+    PRODUCT_FIELD_NUMBER: builtins.int
+    IMAGE_FIELD_NUMBER: builtins.int
+    RIGHT_FIELD_NUMBER: builtins.int
+    EXPECTED_PRODUCT_FIELD_NUMBER: builtins.int
+    PHOTO_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    parent: builtins.str
+    """`catalogs/{catalog}`."""
+    feedback_token: builtins.str
+    """Of the answer that the feedback is about."""
+    product: builtins.str
+    """`catalogs/{catalog}/products/{product}` that was shown."""
+    image: builtins.str
+    """Name of the image that was shown with it."""
+    right: builtins.bool
+    """Whether it was right."""
+    expected_product: builtins.str
+    """The product that would have been right."""
+    photo: builtins.bytes
+    """The photo, which is kept only where the catalogue keeps photos of feedback."""
+    request_id: builtins.str
+    """UUID4; a repeat with the same content gets the first answer."""
+    def __init__(
+        self,
+        *,
+        parent: builtins.str = ...,
+        feedback_token: builtins.str = ...,
+        product: builtins.str = ...,
+        image: builtins.str = ...,
+        right: builtins.bool = ...,
+        expected_product: builtins.str = ...,
+        photo: builtins.bytes = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["expected_product", b"expected_product", "feedback_token", b"feedback_token", "image", b"image", "parent", b"parent", "photo", b"photo", "product", b"product", "request_id", b"request_id", "right", b"right"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListFeedbackRequest(message.Message):
+    """Request of ListFeedback."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    parent: builtins.str
+    """`catalogs/{catalog}`."""
+    page_size: builtins.int
+    """At most 1,000; 0 is 100."""
+    page_token: builtins.str
+    """`next_page_token` of the page before."""
+    def __init__(
+        self,
+        *,
+        parent: builtins.str = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListFeedbackResponse(message.Message):
+    """Answer of ListFeedback."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    FEEDBACK_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """Empty on the last page."""
+    @builtins.property
+    def feedback(self) -> containers.RepeatedCompositeFieldContainer[Feedback]:
+        """Oldest first."""
+
+    def __init__(
+        self,
+        *,
+        feedback: abc.Iterable[Feedback] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["feedback", b"feedback", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DownloadFeedbackPhotoRequest(message.Message):
+    """Request of DownloadFeedbackPhoto."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """`catalogs/{catalog}/feedback/{feedback}`."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DownloadFeedbackPhotoResponse(message.Message):
+    """A piece of a photo."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: builtins.int
+    data: builtins.bytes
+    """The next bytes."""
+    def __init__(
+        self,
+        *,
+        data: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["data", b"data"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

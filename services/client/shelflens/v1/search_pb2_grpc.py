@@ -45,6 +45,21 @@ class SearchServiceStub:
                 request_serializer=shelflens_dot_v1_dot_search__pb2.StreamSearchProductsRequest.SerializeToString,
                 response_deserializer=shelflens_dot_v1_dot_search__pb2.StreamSearchProductsResponse.FromString,
                 _registered_method=True)
+        self.RecordFeedback = channel.unary_unary(
+                '/shelflens.v1.SearchService/RecordFeedback',
+                request_serializer=shelflens_dot_v1_dot_search__pb2.RecordFeedbackRequest.SerializeToString,
+                response_deserializer=shelflens_dot_v1_dot_search__pb2.Feedback.FromString,
+                _registered_method=True)
+        self.ListFeedback = channel.unary_unary(
+                '/shelflens.v1.SearchService/ListFeedback',
+                request_serializer=shelflens_dot_v1_dot_search__pb2.ListFeedbackRequest.SerializeToString,
+                response_deserializer=shelflens_dot_v1_dot_search__pb2.ListFeedbackResponse.FromString,
+                _registered_method=True)
+        self.DownloadFeedbackPhoto = channel.unary_stream(
+                '/shelflens.v1.SearchService/DownloadFeedbackPhoto',
+                request_serializer=shelflens_dot_v1_dot_search__pb2.DownloadFeedbackPhotoRequest.SerializeToString,
+                response_deserializer=shelflens_dot_v1_dot_search__pb2.DownloadFeedbackPhotoResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer:
@@ -66,6 +81,27 @@ class SearchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordFeedback(self, request, context):
+        """Notes whether a result of a search was right.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFeedback(self, request, context):
+        """Lists what users said about a catalogue's results, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DownloadFeedbackPhoto(self, request, context):
+        """The photo that was kept with feedback, in pieces of at most 1 MiB.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +114,21 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.StreamSearchProducts,
                     request_deserializer=shelflens_dot_v1_dot_search__pb2.StreamSearchProductsRequest.FromString,
                     response_serializer=shelflens_dot_v1_dot_search__pb2.StreamSearchProductsResponse.SerializeToString,
+            ),
+            'RecordFeedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordFeedback,
+                    request_deserializer=shelflens_dot_v1_dot_search__pb2.RecordFeedbackRequest.FromString,
+                    response_serializer=shelflens_dot_v1_dot_search__pb2.Feedback.SerializeToString,
+            ),
+            'ListFeedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFeedback,
+                    request_deserializer=shelflens_dot_v1_dot_search__pb2.ListFeedbackRequest.FromString,
+                    response_serializer=shelflens_dot_v1_dot_search__pb2.ListFeedbackResponse.SerializeToString,
+            ),
+            'DownloadFeedbackPhoto': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadFeedbackPhoto,
+                    request_deserializer=shelflens_dot_v1_dot_search__pb2.DownloadFeedbackPhotoRequest.FromString,
+                    response_serializer=shelflens_dot_v1_dot_search__pb2.DownloadFeedbackPhotoResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +186,87 @@ class SearchService:
             '/shelflens.v1.SearchService/StreamSearchProducts',
             shelflens_dot_v1_dot_search__pb2.StreamSearchProductsRequest.SerializeToString,
             shelflens_dot_v1_dot_search__pb2.StreamSearchProductsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordFeedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shelflens.v1.SearchService/RecordFeedback',
+            shelflens_dot_v1_dot_search__pb2.RecordFeedbackRequest.SerializeToString,
+            shelflens_dot_v1_dot_search__pb2.Feedback.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFeedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shelflens.v1.SearchService/ListFeedback',
+            shelflens_dot_v1_dot_search__pb2.ListFeedbackRequest.SerializeToString,
+            shelflens_dot_v1_dot_search__pb2.ListFeedbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadFeedbackPhoto(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/shelflens.v1.SearchService/DownloadFeedbackPhoto',
+            shelflens_dot_v1_dot_search__pb2.DownloadFeedbackPhotoRequest.SerializeToString,
+            shelflens_dot_v1_dot_search__pb2.DownloadFeedbackPhotoResponse.FromString,
             options,
             channel_credentials,
             insecure,

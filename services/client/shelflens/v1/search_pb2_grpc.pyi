@@ -39,6 +39,12 @@ class SearchServiceStub:
     """The same for many photos on one stream. Answers carry the correlation_id of their request, may
     come in another order, and fail one by one: a bad photo never ends the stream.
     """
+    RecordFeedback: grpc.UnaryUnaryMultiCallable[search_pb2.RecordFeedbackRequest, search_pb2.Feedback]
+    """Notes whether a result of a search was right."""
+    ListFeedback: grpc.UnaryUnaryMultiCallable[search_pb2.ListFeedbackRequest, search_pb2.ListFeedbackResponse]
+    """Lists what users said about a catalogue's results, oldest first."""
+    DownloadFeedbackPhoto: grpc.UnaryStreamMultiCallable[search_pb2.DownloadFeedbackPhotoRequest, search_pb2.DownloadFeedbackPhotoResponse]
+    """The photo that was kept with feedback, in pieces of at most 1 MiB."""
 
 @typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
@@ -51,6 +57,12 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """The same for many photos on one stream. Answers carry the correlation_id of their request, may
     come in another order, and fail one by one: a bad photo never ends the stream.
     """
+    RecordFeedback: aio.UnaryUnaryMultiCallable[search_pb2.RecordFeedbackRequest, search_pb2.Feedback]  # type: ignore[assignment]
+    """Notes whether a result of a search was right."""
+    ListFeedback: aio.UnaryUnaryMultiCallable[search_pb2.ListFeedbackRequest, search_pb2.ListFeedbackResponse]  # type: ignore[assignment]
+    """Lists what users said about a catalogue's results, oldest first."""
+    DownloadFeedbackPhoto: aio.UnaryStreamMultiCallable[search_pb2.DownloadFeedbackPhotoRequest, search_pb2.DownloadFeedbackPhotoResponse]  # type: ignore[assignment]
+    """The photo that was kept with feedback, in pieces of at most 1 MiB."""
 
 class SearchServiceServicer(metaclass=abc_1.ABCMeta):
     """Answers which products look like a photo."""
@@ -72,5 +84,29 @@ class SearchServiceServicer(metaclass=abc_1.ABCMeta):
         """The same for many photos on one stream. Answers carry the correlation_id of their request, may
         come in another order, and fail one by one: a bad photo never ends the stream.
         """
+
+    @abc_1.abstractmethod
+    def RecordFeedback(
+        self,
+        request: search_pb2.RecordFeedbackRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[search_pb2.Feedback, abc.Awaitable[search_pb2.Feedback]]:
+        """Notes whether a result of a search was right."""
+
+    @abc_1.abstractmethod
+    def ListFeedback(
+        self,
+        request: search_pb2.ListFeedbackRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[search_pb2.ListFeedbackResponse, abc.Awaitable[search_pb2.ListFeedbackResponse]]:
+        """Lists what users said about a catalogue's results, oldest first."""
+
+    @abc_1.abstractmethod
+    def DownloadFeedbackPhoto(
+        self,
+        request: search_pb2.DownloadFeedbackPhotoRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[abc.Iterator[search_pb2.DownloadFeedbackPhotoResponse], abc.AsyncIterator[search_pb2.DownloadFeedbackPhotoResponse]]:
+        """The photo that was kept with feedback, in pieces of at most 1 MiB."""
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: typing.Union[grpc.Server, aio.Server]) -> None: ...
