@@ -5,10 +5,12 @@ Then, in passes that may be repeated at any time:
 
 1. The rows of the images leave the embedding files: a file without them is written under a new
    key, the records point to it. From now on nobody can reuse these embeddings.
-2. The pictures are deleted. A worker that looks for one now finds it missing.
+2. The pictures are deleted, also where users sent them with feedback. A worker that looks for one
+   now finds it missing: an evaluation on a dataset that names it goes on without it.
 3. Shards that were under way may still hold a picture, or read an old embedding file. Once they are
    through, another pass finds nothing, or what they left.
-4. The old embedding files are deleted, and error reports no longer name the images.
+4. The old embedding files are deleted, evaluations no longer show the images, and error reports no
+   longer name them.
 
 A picture that an image which is not deleted shows too, in any catalogue, stays with its embedding.
 """
@@ -20,6 +22,8 @@ from typing import Any
 import structlog
 
 from services.coordinator.duplicates import keep_out
+from services.coordinator.feedback_photos import forget_photo
+from services.coordinator.picture_scrubbing import scrub_pictures
 from services.coordinator.report_scrubbing import scrub_reports
 from services.coordinator.step import Step
 from services.core.content_ports import EmbeddingFile, UnderWay
@@ -54,6 +58,7 @@ def start_erasing(step: Step) -> None:
     product, hashes = operation.request["product"], operation.request["sha256s"]
     # What an earlier erasure removed is not counted again.
     there = {each for each in hashes if has_traces(step.objects, each)}
+    there |= {each.photo for each in tx.feedback.with_photos(hashes)}
     for file in tx.erasing.files_of(hashes):
         there |= tx.erasing.rows_of(file, hashes).keys()
     tx.embeddings.claim(operation.id, sorted(there))
@@ -83,6 +88,8 @@ def erase(
             return None
     for key in (*progress.old_files, *_remembered(operation)):
         objects.delete(key)
+    if not scrub_pictures(records, objects, operation):
+        return None
     scrub_reports(records, objects, operation)
     _log.info("erased", operation=operation.id, embeddings=progress.rows, shared=shared)
     return {
@@ -156,6 +163,7 @@ def _delete_picture(records: RecordStore, objects: ObjectStore, sha256: str) -> 
     with records.begin(write=True) as tx:
         if not tx.erasing.shown([sha256]):
             forget(objects, sha256)
+            forget_photo(tx, objects, sha256)
 
 
 def _note_under_way(records: RecordStore, operation: Operation, progress: _Progress) -> None:

@@ -8,7 +8,10 @@ A sweep walks through the keys of one prefix after the other, one slice a tick. 
 - `embeddings/` that a done operation left and no record refers to;
 - `reports/<operation>/` of operations that do not exist;
 - `queries/` that a gateway left: large photos of users;
-- `models/uploads/` older than that time that no active operation names.
+- `models/uploads/` older than that time that no active operation names;
+- `datasets/<dataset>/<build>/` older than that time unless it is what the dataset has now;
+- `evaluations/<evaluation>/` of evaluations that do not exist;
+- `feedback/` that no feedback needs: photos of users.
 
 Every check reads the records after the key was seen, and nothing that is gone there comes back:
 operations do not begin again, their ids are not used twice, and only a report of an active one
@@ -18,6 +21,7 @@ no such id is somebody else's and stays. Pictures stay too: a client may have be
 that it need not send one which no product shows yet. Erasing removes them.
 """
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,15 +30,17 @@ from itertools import chain, islice
 
 import structlog
 
+from services.coordinator.feedback_photos import remove_unneeded
 from services.coordinator.settings import CoordinatorLimits
 from services.core.domain import names
 from services.core.domain.errors import NotFound, ShelflensError
-from services.core.domain.keys import UPLOADED_WEIGHTS
+from services.core.domain.keys import FEEDBACK_PHOTOS, UPLOADED_WEIGHTS
 from services.core.domain.operations import OperationKind
 from services.core.ports import ObjectStore
 from services.core.record_ports import Records, RecordStore
 
 _log = structlog.get_logger(__name__)
+_PHOTO = re.compile(FEEDBACK_PHOTOS + "[a-z0-9-]{1,63}/[0-9a-f]{64}")
 _Check = Callable[["_Look", Sequence[str]], set[str]]
 
 
@@ -72,11 +78,18 @@ class Orphans:
             self._keys, self._removed = self._all_keys(), 0
         page = list(islice(self._keys, self._limits.orphan_keys))
         for key in self._orphaned(page, now):
-            self._objects.delete(key)
+            self._remove(key, now)
             self._removed += 1
         if len(page) < self._limits.orphan_keys:
             self._keys = None
             _log.info("orphans.swept", removed=self._removed)
+
+    def _remove(self, key: str, now: datetime) -> None:
+        if key.startswith(FEEDBACK_PHOTOS):
+            # The same photo may have come again since the look.
+            remove_unneeded(self._records, self._objects, _part(key, 1), _part(key, 2), now)
+        else:
+            self._objects.delete(key)
 
     def _all_keys(self) -> Iterator[tuple[str, str]]:
         return chain.from_iterable(
@@ -86,7 +99,7 @@ class Orphans:
     def _orphaned(self, page: Sequence[tuple[str, str]], now: datetime) -> list[str]:
         found: set[str] = set()
         with self._records.begin() as tx:
-            look = _Look(tx, now - timedelta(seconds=self._limits.orphan_grace))
+            look = _Look(tx, now, now - timedelta(seconds=self._limits.orphan_grace))
             for prefix, check in _CHECKS.items():
                 keys = [key for of, key in page if of == prefix]
                 if keys:
@@ -99,6 +112,7 @@ class _Look:
     """The records now; what was made after `recent` may still be on its way into them."""
 
     tx: Records
+    now: datetime
     recent: datetime
 
     def old(self, made_id: str) -> bool:
@@ -112,6 +126,21 @@ class _Look:
     def ended(self, operations: set[str]) -> set[str]:
         """Those that are done, or do not exist."""
         return self.unknown(operations) | {each for each in operations if self._done(each)}
+
+    def build(self, dataset: str) -> str:
+        """Whose files the dataset has; empty where there is none."""
+        try:
+            return self.tx.datasets.get(dataset).build
+        except NotFound:
+            return ""
+
+    def evaluated(self, evaluation: str) -> bool:
+        """Whether it exists."""
+        try:
+            self.tx.evaluations.get(evaluation)
+        except NotFound:
+            return False
+        return True
 
     def _exists(self, operation: str) -> bool:
         try:
@@ -173,6 +202,27 @@ def _left_uploads(look: _Look, keys: Sequence[str]) -> set[str]:
     return old - {each.request.get("weights", "") for each in look.tx.operations.active()}
 
 
+def _left_builds(look: _Look, keys: Sequence[str]) -> set[str]:
+    """datasets/<dataset>/<build>/..."""
+    made = {(_part(key, 1), _part(key, 2)) for key in keys}
+    left = {each for each in made if look.old(each[1]) and look.build(each[0]) != each[1]}
+    return {key for key in keys if (_part(key, 1), _part(key, 2)) in left}
+
+
+def _left_results(look: _Look, keys: Sequence[str]) -> set[str]:
+    """evaluations/<evaluation>/..."""
+    old = {each for each in {_part(key, 1) for key in keys} if look.old(each)}
+    left = {each for each in old if not look.evaluated(each)}
+    return {key for key in keys if _part(key, 1) in left}
+
+
+def _unneeded_photos(look: _Look, keys: Sequence[str]) -> set[str]:
+    """feedback/<catalog>/<photo>"""
+    kept = look.tx.feedback.keeps_photo
+    ours = filter(_PHOTO.fullmatch, keys)
+    return {key for key in ours if not kept(_part(key, 1), _part(key, 2), look.now)}
+
+
 def _part(key: str, number: int) -> str:
     parts = key.split("/")
     return parts[number] if number < len(parts) else ""
@@ -185,4 +235,7 @@ _CHECKS: dict[str, _Check] = {
     "reports/": _of_unknown,
     "queries/": _left_photos,
     UPLOADED_WEIGHTS: _left_uploads,
+    "datasets/": _left_builds,
+    "evaluations/": _left_results,
+    FEEDBACK_PHOTOS: _unneeded_photos,
 }

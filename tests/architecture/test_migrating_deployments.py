@@ -57,6 +57,8 @@ def test_every_deployment_is_the_live_one_of_its_catalogue_since_it_was_made(
             assert (found.create_time, found.switch_time) == (NOW, NOW)
             assert (found.model_digest, found.collection) == (digest, f"{catalog}.collection")
             assert (found.storage, found.comparison) == ({}, {})
+            assert (found.gate, found.calibration_version) == ({}, 0)
+            assert tx.catalogs.photo_days(catalog) == 0
             assert (found.comparing, found.shared) == (0, False)
             assert found.index_time == LATER
 

@@ -31,6 +31,7 @@ _USES: list[Callable[[Records, str, int], object]] = [
     lambda tx, catalog, number: tx.deployments.switch(catalog, number, NOW),
     lambda tx, catalog, number: tx.deployments.remove(catalog, number),
     lambda tx, catalog, number: tx.deployments.note_comparison(catalog, number, 1, 1, 1.0),
+    lambda tx, catalog, number: tx.deployments.note_gate(catalog, number, {}),
 ]
 
 
@@ -39,6 +40,7 @@ def test_a_catalogue_starts_with_one_live_deployment(shop: Shop) -> None:
     assert (first.number, first.state, first.switch_time) == (1, LIVE, NOW)
     assert (first.storage, first.comparison, first.comparing) == ({}, {}, 0)
     assert (first.tenant, first.shared) == ("", False)
+    assert (first.gate, first.calibration_version) == ({}, 0)
     with shop.records.begin() as tx:
         assert tx.deployments.get("shop", 1) == first
         assert tx.deployments.page("shop", None, 9) == tx.deployments.targets("shop") == [first]
@@ -158,6 +160,15 @@ def test_a_deployment_is_gone_after_its_removal_and_stays_on_record(shop: Shop) 
     shop.switch(3)
     assert shop.undeploy(1).state is GONE
     assert shop.states() == {3: LIVE, 2: GONE, 1: GONE}
+
+
+def test_what_came_of_a_gate_stays_with_its_deployment(shop: Shop) -> None:
+    made, gate = shop.deploy(), {"metric": "map@10", "difference": -0.25, "overridden": True}
+    with shop.records.begin(write=True) as tx:
+        tx.deployments.note_gate("shop", 2, gate)
+        assert tx.deployments.get("shop", 2) == replace(made, gate=gate)
+        assert tx.deployments.get("shop", 1).gate == {}
+    assert shop.switch(2).gate == gate
 
 
 def test_the_live_deployment_cannot_be_removed(shop: Shop) -> None:

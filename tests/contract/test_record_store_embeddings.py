@@ -34,6 +34,19 @@ def test_what_one_model_embedded_another_does_not_know(records: RecordStore) -> 
         assert tx.embeddings.places(DIGEST, []) == {}
 
 
+def test_what_a_picture_looks_like_is_told_with_its_place(records: RecordStore) -> None:
+    with records.begin(write=True) as tx:
+        tx.embeddings.add(DIGEST, "k", [X, Y], ["0f" * 8, "f0" * 8])
+        tx.embeddings.add(DIGEST, "unseen", [Z])
+    with records.begin() as tx:
+        assert tx.embeddings.pictures(DIGEST, [Y, Z]) == {
+            Y: ("f0" * 8, "k", 1),
+            Z: ("", "unseen", 0),
+        }
+        assert tx.embeddings.pictures("e" * 64, [X]) == {}
+        assert tx.embeddings.pictures(DIGEST, []) == {}
+
+
 def test_models_that_embed_the_same_image_keep_places_of_their_own(shop: Shop) -> None:
     shop.embed("x", "y", key="embeddings/one")
     with shop.records.begin(write=True) as tx:

@@ -217,6 +217,7 @@ def test_pictures_that_no_product_shows_yet_stay(later: World) -> None:
 def test_what_somebody_else_put_there_stays(later: World) -> None:
     others = {"incoming/a.jpg", "manifests/shop/by-hand", "notes", "working/by-hand/x", "working/y"}
     others |= {"embeddings/x", "reports/by-hand/rejected.csv", "urls/sha256/aa/bb/x.json"}
+    others |= {"datasets/x", "datasets/y/by-hand/z", "evaluations/by-hand/x", "feedback/x/y"}
     for key in others:
         later.objects.put(key, b"x")
     sweep(later)

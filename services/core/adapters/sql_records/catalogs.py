@@ -20,6 +20,16 @@ from services.core.domain.external_model import is_external
 from services.core.record_ports import CatalogRecords
 
 _C, _D, _P, _I = tables.catalogs, tables.deployments, tables.products, tables.product_images
+_F = tables.feedback
+# Whatever belongs to a catalogue, with what tells its rows apart there.
+_BELONGINGS: tuple[tuple[sa.Table, tuple[sa.Column[Any], ...]], ...] = (
+    (_I, (_I.c.product, _I.c.sha256)),
+    (_P, (_P.c.id,)),
+    (_F, (_F.c.id,)),
+    (tables.calibrations, (tables.calibrations.c.model_digest, tables.calibrations.c.stages)),
+    (tables.evaluations, (tables.evaluations.c.id,)),
+    (tables.datasets, (tables.datasets.c.id,)),
+)
 
 
 class SqlCatalogs(CatalogRecords):
@@ -72,6 +82,24 @@ class SqlCatalogs(CatalogRecords):
         )
         return self.get(catalog)
 
+    def keep_photos(self, catalog: str, days: int, now: datetime) -> Catalog:
+        self.get(catalog)
+        self._db.execute(
+            _C.update().where(_C.c.id == catalog).values(feedback_photo_days=days, update_time=now)
+        )
+        if not days:
+            # What is kept is not kept any longer, whatever was said when it was taken.
+            kept = (_F.c.catalog == catalog) & (_F.c.expire_time > now)
+            self._db.execute(_F.update().where(kept).values(expire_time=now))
+        return self.get(catalog)
+
+    def photo_days(self, catalog: str) -> int:
+        kept = sa.select(_C.c.feedback_photo_days).where(_C.c.id == catalog, ~_C.c.deleting)
+        days = self._db.scalar(kept)
+        if days is None:
+            raise catalog_not_found(catalog)
+        return int(days)
+
     def next_revision(self, catalog: str) -> int:
         revision = self._db.scalar(
             _C.update()
@@ -96,7 +124,7 @@ class SqlCatalogs(CatalogRecords):
         # Asked again after the last row: by then somebody may have made a catalogue of this name.
         if not self._db.scalar(sa.select(_C.c.deleting).where(_C.c.id == catalog)):
             return 0
-        for table, key in ((_I, (_I.c.product, _I.c.sha256)), (_P, (_P.c.id,))):
+        for table, key in _BELONGINGS:
             chosen = sa.select(*key).where(table.c.catalog == catalog).limit(limit)
             result = self._db.execute(
                 table.delete().where(table.c.catalog == catalog, sa.tuple_(*key).in_(chosen))
@@ -134,6 +162,7 @@ class SqlCatalogs(CatalogRecords):
 
 def _catalog(row: sa.Row[Any]) -> Catalog:
     values = dict(row._mapping)
-    del values["deployment"], values["comparing"]
+    for name in ("deployment", "comparing", "calibration_version"):
+        del values[name]
     values["external"] = is_external(values.pop("spec"))
     return Catalog(**values)

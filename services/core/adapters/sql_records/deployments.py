@@ -19,7 +19,7 @@ from services.core.domain import names
 from services.core.domain.errors import FailedPrecondition, NotFound
 
 _C, _D, _W = tables.catalogs, tables.deployments, tables.query_workers
-_SELECT = sa.select(_D, _C.c.index_time, _C.c.comparing).join(
+_SELECT = sa.select(_D, _C.c.index_time, _C.c.comparing, _C.c.calibration_version).join(
     _C, (_C.c.id == _D.c.catalog) & ~_C.c.deleting
 )
 # Every search asks for the first, every step of the coordinator for the second: building the
@@ -140,6 +140,10 @@ class SqlDeployments(DeploymentRecords):
         }
         self._update(catalog, number, comparison=told)
 
+    def note_gate(self, catalog: str, number: int, gate: Mapping[str, Any]) -> None:
+        self.get(catalog, number)
+        self._update(catalog, number, gate=dict(gate))
+
     def workers(self, since: datetime) -> dict[str, tuple[str, ...]]:
         rows = self._db.execute(sa.select(_W).where(_W.c.seen_time >= since))
         return {row.id: tuple(row.models) for row in rows}
@@ -174,6 +178,7 @@ def new_deployment(
         "create_time": now,
         "storage": {},
         "comparison": {},
+        "gate": {},
     }
 
 

@@ -8,7 +8,7 @@ from services.core.adapters.sql_records import tables
 from services.core.adapters.sql_records.statements import among, insert_missing
 from services.core.deployment_ports import DeploymentState
 from services.core.domain.catalog import ImageState
-from services.core.record_ports import EmbeddingRecords
+from services.core.embedding_ports import EmbeddingRecords
 
 _E, _F, _R, _L = tables.embeddings, tables.embedding_files, tables.image_refusals, tables.claims
 _C, _D, _I = tables.catalogs, tables.deployments, tables.product_images
@@ -74,6 +74,15 @@ class SqlEmbeddings(EmbeddingRecords):
         query = sa.select(_E.c.sha256, _F.c.key, _E.c.row).join(_F, _F.c.id == _E.c.file)
         rows = self._db.execute(query.where(_E.c.digest == digest, listed))
         return {row.sha256: (row.key, row.row) for row in rows}
+
+    def pictures(self, digest: str, sha256s: Sequence[str]) -> dict[str, tuple[str, str, int]]:
+        if not sha256s:
+            return {}
+        listed = among(self._db, _E.c.sha256, sha256s)
+        query = sa.select(_E.c.sha256, _E.c.picture_hash, _F.c.key, _E.c.row)
+        query = query.join(_F, _F.c.id == _E.c.file).where(_E.c.digest == digest, listed)
+        rows = self._db.execute(query)
+        return {row.sha256: (row.picture_hash or "", row.key, row.row) for row in rows}
 
     def refuse(self, refused: Mapping[str, str]) -> None:
         rows = [{"sha256": sha256, "reason": reason} for sha256, reason in refused.items()]

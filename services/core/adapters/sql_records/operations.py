@@ -18,8 +18,7 @@ from services.core.domain.operations import (
     OperationState,
     check_move,
 )
-from services.core.record_ports import RequestRecords
-from services.core.work_ports import OperationRecords
+from services.core.work_ports import OperationRecords, RequestRecords
 
 _O, _S, _R = tables.operations, tables.shards, tables.requests
 _DONE = [state for state in OperationState if state.done]

@@ -10,14 +10,18 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
+from services.core.adapters.sql_records.calibrations import SqlCalibrations
 from services.core.adapters.sql_records.catalogs import SqlCatalogs
+from services.core.adapters.sql_records.datasets import SqlDatasets
 from services.core.adapters.sql_records.dead_letters import SqlDeadLetters
 from services.core.adapters.sql_records.deployments import SqlDeployments
 from services.core.adapters.sql_records.duplicates import SqlDuplicates
 from services.core.adapters.sql_records.embeddings import SqlEmbeddings
 from services.core.adapters.sql_records.erasing import SqlErasing
+from services.core.adapters.sql_records.evaluations import SqlEvaluations
 from services.core.adapters.sql_records.exporting import SqlExport
 from services.core.adapters.sql_records.failures import sqlite_failure
+from services.core.adapters.sql_records.feedback import SqlFeedback
 from services.core.adapters.sql_records.feeds import SqlFeeds
 from services.core.adapters.sql_records.imports import SqlImports
 from services.core.adapters.sql_records.migrating import migrate
@@ -47,6 +51,10 @@ class SqlTransaction:
         self.export = SqlExport(connection)
         self.duplicates = SqlDuplicates(connection)
         self.dead_letters = SqlDeadLetters(connection)
+        self.datasets = SqlDatasets(connection)
+        self.evaluations = SqlEvaluations(connection)
+        self.calibrations = SqlCalibrations(connection)
+        self.feedback = SqlFeedback(connection)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,17 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     text,
 )
 
 from services.core.adapters.sql_records.column_types import FreeText, UtcTime
-
-metadata = MetaData()
+from services.core.adapters.sql_records.evaluation_tables import calibrations as calibrations
+from services.core.adapters.sql_records.evaluation_tables import datasets as datasets
+from services.core.adapters.sql_records.evaluation_tables import evaluations as evaluations
+from services.core.adapters.sql_records.evaluation_tables import feedback as feedback
+from services.core.adapters.sql_records.schema import metadata as metadata
 
 # Models and embedders; `name` is the first one that it had, empty for a part of a model.
 models = Table(
@@ -51,6 +53,9 @@ catalogs = Table(
     Column("index_time", UtcTime),
     # The deployment that searches are compared with; 0: none.
     Column("comparing", Integer, nullable=False, server_default="0"),
+    # Counts the changes of its calibrations.
+    Column("calibration_version", Integer, nullable=False, server_default="0"),
+    Column("feedback_photo_days", Integer, nullable=False, server_default="0"),
 )
 
 deployments = Table(
@@ -69,6 +74,7 @@ deployments = Table(
     Column("tenant", String(100), nullable=False),
     Column("storage", JSON, nullable=False),
     Column("comparison", JSON, nullable=False),
+    Column("gate", JSON, nullable=False),
     Index("deployments_model", "model_digest"),
 )
 
