@@ -19,6 +19,7 @@ from services.core.runtime.local_worker import start_worker
 from services.core.runtime.startup import run_service, wait_for
 from services.core.runtime.worker_process import run_worker
 from services.embedding import tasks
+from services.embedding.explaining import Explainer
 from services.embedding.handlers import BulkEmbedder, QueryEmbedder
 from services.embedding.model_host import ModelHost
 from services.embedding.model_store import ModelStore
@@ -46,8 +47,10 @@ def _serve_bulk(settings: EmbeddingSettings) -> int:
         embedder = BulkEmbedder(objects, decoders, host, settings.batch_size)
         opened.callback(embedder.close)
         preparer = ModelPreparer(objects, models, settings.device)
+        explainer = Explainer(objects, decoders, host)
+        opened.callback(explainer.close)
         # Single uploads have a thread of their own: they do not wait behind an import.
-        handlers = tasks.handlers(embedder, preparer)
+        handlers = tasks.handlers(embedder, preparer, explainer)
         single_app = worker_app(settings, tasks.SINGLE_QUEUES, handlers, queue)
         single = start_worker(single_app, tasks.SINGLE_QUEUES, 1, "embedding-single")
         opened.callback(single.stop, settings.grace_seconds)
@@ -74,7 +77,9 @@ def _serve_queries(settings: EmbeddingSettings) -> int:
         broker = settings.broker_url.get_secret_value()
         replies = Replies(broker)
         opened.callback(replies.close)
-        answers = QueryAnswers(QueryEmbedder(decoders, host), objects)
+        explainer = Explainer(objects, decoders, host)
+        opened.callback(explainer.close)
+        answers = QueryAnswers(QueryEmbedder(decoders, host, explainer), objects)
         return run_worker(
             query_app(broker, answers, replies, settings.broker_prefix),
             QUERY_QUEUES,

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import closing
-from typing import TypeVar
 
 from services.core.domain.errors import (
     DataLoss,
@@ -20,6 +19,8 @@ from services.core.outcomes import ShardEmbedded
 from services.core.ports import Float32, ObjectStore, QueryEmbedding
 from services.core.shard_files import write_embeddings
 from services.core.stored_images import read_image
+from services.embedding.awaiting import all_awaited, awaited
+from services.embedding.explaining import Explainer
 from services.embedding.forward_gate import Embedded
 from services.embedding.model_host import HostedModel, ModelHost
 from services.embedding.shard_members import ShardMember, ShardPasses, wanted_by
@@ -28,8 +29,6 @@ from services.imaging.decode_pool import DecodePool
 from services.imaging.headers import inspect
 from services.imaging.look_ahead import in_order
 from services.imaging.resizing import PixelRecipe, Pixels
-
-T = TypeVar("T")
 
 IMAGE_MISSING = "IMAGE_MISSING"
 DIGEST_MISMATCH = "DIGEST_MISMATCH"
@@ -132,9 +131,10 @@ class BulkEmbedder:
 class QueryEmbedder:
     """ports.Embedder in this process: for `local`, and for the workers behind embed.query."""
 
-    def __init__(self, pool: DecodePool, models: ModelHost) -> None:
+    def __init__(self, pool: DecodePool, models: ModelHost, explainer: Explainer) -> None:
         self._pool = pool
         self._models = models
+        self._explainer = explainer
 
     async def embed(  # the port's signature: callers pass what is left of a deadline
         self,
@@ -175,15 +175,31 @@ class QueryEmbedder:
             with self._models.model(model_digest) as model:
                 started = time.perf_counter()
                 decoding = self._pool.submit(photo, model.pixels.recipe, urgent=True)
-                row = _awaited(decoding, deadline)
+                row = awaited(decoding, deadline)
                 decoded = time.perf_counter()
-                embedded = _all_awaited(model.submit(row), deadline)
+                embedded = all_awaited(model.submit(row), deadline)
                 embedding, norm = model.compose(embedded)
         except TimeoutError as error:
             raise _late(timeout) from error
         except CancelledError as error:
             raise Unavailable("this embedding worker is stopping", reason="STOPPING") from error
         return _query_embedding(embedding, norm, started, decoded)
+
+    async def explain(
+        self,
+        photo: bytes,
+        sha256s: Sequence[str],
+        model_digest: str,
+        timeout: float,  # noqa: ASYNC109
+    ) -> list[bytes]:
+        """Pictures of why stored images were found, as Explainer.explain_here."""
+        return await self._explainer.explain(photo, sha256s, model_digest, timeout)
+
+    def explain_here(
+        self, photo: bytes, sha256s: Sequence[str], model_digest: str, timeout: float
+    ) -> list[bytes]:
+        """The same for a thread that waits."""
+        return self._explainer.explain_here(photo, sha256s, model_digest, timeout)
 
     def _load(self, model_digest: str) -> None:
         with self._models.model(model_digest):
@@ -195,24 +211,6 @@ async def _composed(model: HostedModel, embedded: Sequence[Embedded]) -> tuple[F
     if model.linears:
         return await asyncio.to_thread(model.compose, embedded)
     return model.compose(embedded)
-
-
-def _awaited(future: "Future[T]", deadline: float) -> T:
-    """Its result; what has not begun by the deadline is dropped. Raises TimeoutError."""
-    try:
-        return future.result(max(0.0, deadline - time.monotonic()))
-    except TimeoutError:
-        future.cancel()
-        raise
-
-
-def _all_awaited(futures: "Sequence[Future[T]]", deadline: float) -> list[T]:
-    """The results of all, as `_awaited`."""
-    try:
-        return [_awaited(each, deadline) for each in futures]
-    finally:
-        for each in futures:
-            each.cancel()  # those that are left after an error
 
 
 def _late(timeout: float) -> DeadlineExceeded:

@@ -26,10 +26,12 @@ _MOST_FOUND = 256  # models whose parts are remembered
 
 @dataclass(slots=True, eq=False)
 class HostedEmbedder:
-    """A loaded embedder behind the gate that all of the process share."""
+    """A loaded embedder behind the gate that all of the process share. `maps` gives feature maps
+    instead of embeddings."""
 
     spec: ModelSpec
     forward: Forward
+    maps: Forward
     gate: ForwardGate
     users: int = 1
 
@@ -39,6 +41,10 @@ class HostedEmbedder:
         Query photos are `urgent`: they go before bulk work.
         """
         return self.gate.submit(self.forward, rows, urgent=urgent)
+
+    def submit_maps(self, rows: Batch) -> "Future[Embedded]":
+        """(maps [n, h, w, c], boxes [n, 4]) to come, see ImageEmbedder.maps; queries go before."""
+        return self.gate.submit(self.maps, rows, urgent=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +172,11 @@ class ModelHost:
             with self._changing:
                 self._drop_unused(self._most - 1)
             try:
-                forward = SteadyForward(self._load(spec).embed)
+                loaded = self._load(spec)
             except NotFound as error:  # its weights
                 raise _not_loaded(digest, f": {error.message}") from error
-            made = HostedEmbedder(spec, forward, self._gate)
+            forward, maps = SteadyForward(loaded.embed), SteadyForward(loaded.maps)
+            made = HostedEmbedder(spec, forward, maps, self._gate)
             # The first pass is several times slower: oneDNN chooses its kernels.
             made.submit(np.zeros((1, recipe.row_bytes), np.uint8), urgent=True).result()
             with self._changing:

@@ -17,6 +17,7 @@ from services.core.adapters.query_wire import (
     read_query,
     register_serializer,
     write_answer,
+    write_pictures,
 )
 from services.core.dead_letter_headers import (
     CONTENT_TYPE_REFUSED,
@@ -31,7 +32,7 @@ from services.core.domain.errors import (
     Unavailable,
 )
 from services.core.messages import EmbedQuery
-from services.core.ports import ObjectStore, QueryEmbedding
+from services.core.ports import ObjectStore
 from services.core.runtime.amqp_broker import COMPRESSION
 from services.core.runtime.celery_app import make_app
 from services.core.runtime.fatal import FatalWorkerError
@@ -63,7 +64,12 @@ class QueryAnswers:
             if left <= 0:
                 _log.info("query.expired", id=message.id, late=round(-left, 3))
                 return None
-            return write_answer(self._embed(message, photo, left))
+            photo, left = self._photo(message, photo, left)
+            if message.explain:
+                return write_pictures(
+                    self._embedder.explain_here(photo, message.explain, message.model_digest, left)
+                )
+            return write_answer(self._embedder.embed_here(photo, message.model_digest, left))
         except DeadlineExceeded as error:
             _log.info("query.expired", error=error.message)
             return None
@@ -83,14 +89,15 @@ class QueryAnswers:
                 )
             )
 
-    def _embed(self, message: EmbedQuery, photo: bytes, left: float) -> QueryEmbedding:
-        if message.object:
-            try:
-                photo = self._objects.get(message.object)
-            except NotFound as error:  # its caller has left and taken it away
-                raise DeadlineExceeded("the photo is gone") from error
-            left = message.expires - time.time()
-        return self._embedder.embed_here(photo, message.model_digest, left)
+    def _photo(self, message: EmbedQuery, photo: bytes, left: float) -> tuple[bytes, float]:
+        """The photo and the seconds that are left for it."""
+        if not message.object:
+            return photo, left
+        try:
+            photo = self._objects.get(message.object)
+        except NotFound as error:  # its caller has left and taken it away
+            raise DeadlineExceeded("the photo is gone") from error
+        return photo, message.expires - time.time()
 
 
 def query_app(

@@ -14,11 +14,12 @@ from services.core.adapters.sql_records import open_sqlite
 from services.core.adapters.system_clock import SystemClock
 from services.core.runtime.celery_app import make_app
 from services.embedding import tasks as embedding_tasks
+from services.embedding.explaining import Explainer
 from services.embedding.handlers import BulkEmbedder, QueryEmbedder
 from services.embedding.preparing import ModelPreparer
 from services.embedding.serving import Serving
 from services.evaluation import tasks as evaluation_tasks
-from services.evaluation.handlers import Fitter
+from services.evaluation.handlers import EvaluationHandlers
 from services.gateway.service import Gateway, Ports
 from services.gateway.settings import GatewayLimits
 from services.imaging.decode_pool import DecodePool
@@ -69,6 +70,8 @@ class LocalSystem:
             opened.callback(serving.close)
             bulk = BulkEmbedder(objects, decoders, models.host)
             opened.callback(bulk.close)
+            explainer = Explainer(objects, decoders, models.host)
+            opened.callback(explainer.close)
             ca_file = str(settings.fetch_ca_file or "")
             fetcher = open_fetcher(objects, settings.fetch_limits(), ca_file=ca_file)
             workers = Workers(
@@ -76,15 +79,15 @@ class LocalSystem:
                 queue,
                 coordinator,
                 Ingestor(objects, settings.shard_rows, fetcher=fetcher),
-                embedding_tasks.handlers(bulk, ModelPreparer(objects, models.store)),
+                embedding_tasks.handlers(bulk, ModelPreparer(objects, models.store), explainer),
                 Indexer(objects, vectors),
-                evaluation_tasks.handlers(Fitter(objects)),
+                evaluation_tasks.handlers(EvaluationHandlers(objects)),
                 limits.tick,
             )
             serving.start()
             opened.callback(workers.close)
             opened.callback(fetcher.close)  # first, so that no worker waits for a slow host
-            embedder = QueryEmbedder(decoders, models.host)
+            embedder = QueryEmbedder(decoders, models.host, explainer)
             ports = Ports(records, objects, vectors, queue, embedder, clock)
             self.gateway = Gateway(
                 ports, GatewayLimits(share_collections=settings.share_collections)

@@ -25,6 +25,16 @@ def object_boxes(maps: Tensor, share: float) -> Tensor:
     return torch.stack((left, top, left + side, top + side), dim=1)
 
 
+def inside(boxes: Tensor, height: int, width: int) -> Tensor:
+    """bool [n, height, width]: which places of a map have their centre in its box [n, 4]."""
+    left, top, right, bottom = (each[:, None] for each in boxes.unbind(1))
+    across = (torch.arange(width, device=boxes.device) + 0.5) / width
+    down = (torch.arange(height, device=boxes.device) + 0.5) / height
+    columns = (across >= left) & (across <= right)
+    rows = (down >= top) & (down <= bottom)
+    return rows[:, :, None] & columns[:, None, :]
+
+
 def cut_out(pictures: Tensor, boxes: Tensor, side: int, interpolation: str) -> Tensor:
     """float32 [n, 3, side, side] of pictures float32 [n, 3, s, s] (0 to 255): each box resized.
 

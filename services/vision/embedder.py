@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from services.core.domain.errors import InvalidArgument
+from services.core.domain.errors import FailedPrecondition, InvalidArgument
 from services.core.domain.model_spec import ModelSpec
 from services.core.domain.pixel_views import bytes_of, split_views
 from services.core.ports import Float32
-from services.vision.autocrop import cut_out, object_boxes
+from services.vision.autocrop import cut_out, inside, object_boxes
 from services.vision.fusing import fuse_batch_norms
 from services.vision.network import EmbeddingNetwork
 from services.vision.precision import DTYPES, check_precision
@@ -57,6 +57,31 @@ class ImageEmbedder:
             parts = [self._forward(raw, mirrored) for raw, mirrored in self._passes(views)]
             embeddings, norms = _average(parts, self.spec.normalised)
             return cast(Float32, embeddings.cpu().numpy()), cast(Float32, norms.cpu().numpy())
+
+    def maps(self, pixels: npt.NDArray[np.uint8]) -> tuple[Float32, Float32]:
+        """What the backbone gives for the largest view of pixels as `embed` takes them, before it
+        is pooled: float32 [n, h, w, c], and the box of each picture that the model embeds, float32
+        [n, 4]: left, top, right, bottom in shares of the side.
+
+        That is the whole picture unless the model crops its object out: then the map is the one in
+        which the object is found, and 0 outside the box. Raises FailedPrecondition
+        (NO_FEATURE_MAP) for backbones that give none.
+        """
+        with torch.inference_mode():
+            maps = self._network.tokens(self._images(self._raw(self._split(pixels)[-1]))).map
+            if maps is None:
+                raise FailedPrecondition(
+                    f"backbone '{self.spec.backbone}' gives no feature map: what it saw in a "
+                    "picture cannot be shown; explain with a model of another backbone",
+                    reason="NO_FEATURE_MAP",
+                )
+            maps = maps.float()
+            boxes = maps.new_tensor([[0.0, 0.0, 1.0, 1.0]]).repeat(len(maps), 1)
+            if self.spec.autocrop:
+                boxes = object_boxes(maps, self.spec.autocrop)
+                maps = maps * inside(boxes, maps.shape[2], maps.shape[3])[:, None]
+            last = maps.permute(0, 2, 3, 1).contiguous()
+            return cast(Float32, last.cpu().numpy()), cast(Float32, boxes.cpu().numpy())
 
     def _split(self, pixels: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
         views = self.spec.views

@@ -19,6 +19,7 @@ from services.core.domain.model_spec import ModelSpec
 from services.core.messages import EmbedQuery
 from services.core.runtime.declaring import kombu_queue
 from services.core.runtime.topology import topology
+from services.embedding.explaining import Explainer
 from services.embedding.forward_gate import ForwardGate
 from services.embedding.handlers import QueryEmbedder
 from services.embedding.model_host import ModelHost
@@ -73,7 +74,9 @@ def embedder_here(model: SmallModel, objects: FileObjects | None = None) -> Iter
     host = ModelHost(lambda spec: load_embedder(spec, model.weights), gate, find, linears)
     host.load(model.spec)
     with DecodePool(1) as pool:
-        yield QueryEmbedder(pool, host)
+        explainer = Explainer(objects or FileObjects(model.weights.parent), pool, host)
+        yield QueryEmbedder(pool, host, explainer)
+        explainer.close()
     gate.close()
 
 

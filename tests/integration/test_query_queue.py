@@ -158,6 +158,17 @@ async def test_an_answer_that_cannot_be_read_fails_its_own_query_only(
         assert each.embedding.tolist() == pytest.approx([0.6, 0.8])
 
 
+async def test_a_worker_that_cannot_explain_yet_is_told_by_its_answer(
+    embedder: QueueEmbedder, rabbitmq: RabbitMq, queue: Queue
+) -> None:
+    with (
+        ScriptedWorker(rabbitmq.url, queue, lambda id_, _: [(id_, GOOD)]),
+        pytest.raises(Unavailable, match="workers and gateways of one version") as caught,
+    ):
+        await embedder.explain(b"photo", [DIGEST], DIGEST, SECONDS)
+    assert caught.value.reason == "BAD_ANSWER"
+
+
 async def test_answers_for_others_and_repeated_ones_are_dropped(
     embedder: QueueEmbedder, rabbitmq: RabbitMq, queue: Queue
 ) -> None:

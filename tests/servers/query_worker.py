@@ -14,6 +14,7 @@ from services.core.domain.model_spec import ModelSpec
 from services.core.runtime.child_process import Child, die_with_parent, report_ready, start_child
 from services.core.runtime.logs import configure_logs
 from services.core.runtime.worker_process import run_worker
+from services.embedding.explaining import Explainer
 from services.embedding.forward_gate import ForwardGate
 from services.embedding.handlers import QueryEmbedder
 from services.embedding.model_host import ModelHost
@@ -57,7 +58,9 @@ def main() -> int:
         models.load(spec)
         replies = Replies(arguments.broker)
         opened.callback(replies.close)
-        answers = QueryAnswers(QueryEmbedder(pool, models), objects)
+        explainer = Explainer(objects, pool, models)
+        opened.callback(explainer.close)
+        answers = QueryAnswers(QueryEmbedder(pool, models, explainer), objects)
         return run_worker(
             query_app(arguments.broker, answers, replies, arguments.prefix),
             QUERY_QUEUES,

@@ -15,7 +15,7 @@ from services.core.domain.errors import NotFound
 from services.core.domain.keys import image_key
 from services.core.domain.model import Model
 from services.core.domain.model_spec import ModelSpec
-from services.core.domain.pixel_views import bytes_of
+from services.core.domain.pixel_views import bytes_of, split_views
 from services.core.messages import EmbedShard
 from services.core.ports import Float32
 from services.embedding.forward_gate import Batch, Embedded, ForwardGate
@@ -53,6 +53,14 @@ class Means:
         means = np.stack([each.mean(1) for each in parts], axis=1).astype(np.float32) + 1
         norms = np.linalg.norm(means, axis=1)
         return means / norms[:, None], norms
+
+    def maps(self, rows: Batch) -> Embedded:
+        """Mean colours, above grey, of 64 squares of the largest view."""
+        squares = split_views(rows, self.spec.views)[-1]
+        side = squares.shape[1] // 8
+        parts = squares[:, : 8 * side, : 8 * side].reshape(-1, 8, side, 8, side, 3)
+        whole = np.tile(np.array([0, 0, 1, 1], np.float32), (len(rows), 1))
+        return (parts.mean((2, 4), dtype=np.float32) - 128).clip(0), whole
 
 
 @dataclass

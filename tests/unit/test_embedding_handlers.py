@@ -22,6 +22,7 @@ from services.core.domain.keys import embeddings_key, image_key
 from services.core.messages import EmbedShard
 from services.core.ports import Embedder
 from services.core.shard_files import Embeddings, read_embeddings
+from services.embedding.explaining import Explainer
 from services.embedding.forward_gate import Batch, Embedded, ForwardGate
 from services.embedding.handlers import BulkEmbedder, QueryEmbedder
 from services.embedding.model_host import ModelHost
@@ -57,6 +58,13 @@ def bulk(objects: FileObjects, pool: DecodePool, host: ModelHost) -> Iterator[Bu
     bulk = BulkEmbedder(objects, pool, host, batch=4)
     yield bulk
     bulk.close()
+
+
+@pytest.fixture
+def queries(objects: FileObjects, pool: DecodePool, host: ModelHost) -> Iterator[QueryEmbedder]:
+    explainer = Explainer(objects, pool, host)
+    yield QueryEmbedder(pool, host, explainer)
+    explainer.close()
 
 
 def shard(sha256s: tuple[str, ...], sequence: int = 0) -> EmbedShard:
@@ -102,13 +110,12 @@ def test_a_shard_with_bad_images_embeds_the_good_and_names_the_bad(
 
 
 async def test_a_query_photo_gets_the_embedding_of_the_stored_image(
-    bulk: BulkEmbedder, objects: FileObjects, pool: DecodePool, host: ModelHost
+    bulk: BulkEmbedder, objects: FileObjects, queries: Embedder
 ) -> None:
     photos = [photo(seed, kind) for seed, kind in enumerate(["JPEG", "PNG", "WEBP"] * 3)]
     message = shard(stored(objects, *photos))
     bulk.embed_shard(message)
     rows = rows_of(objects, message)
-    queries: Embedder = QueryEmbedder(pool, host)
     for row, data in enumerate(photos):
         query = await queries.embed(data, SPEC.digest, timeout=20)
         assert float(query.embedding @ rows.embeddings[row]) > 0.9999
@@ -155,8 +162,7 @@ def test_an_unloaded_model_is_refused_by_name(bulk: BulkEmbedder, host: ModelHos
     assert host.digests == (SPEC.digest,)
 
 
-async def test_one_bad_photo_harms_no_neighbour(pool: DecodePool, host: ModelHost) -> None:
-    queries = QueryEmbedder(pool, host)
+async def test_one_bad_photo_harms_no_neighbour(queries: Embedder) -> None:
     photos = [photo(0), b"", photo(1)[:400], photo(2), b"GIF89a"]
     results = await asyncio.gather(
         *(queries.embed(each, SPEC.digest, 20) for each in photos), return_exceptions=True
@@ -167,9 +173,8 @@ async def test_one_bad_photo_harms_no_neighbour(pool: DecodePool, host: ModelHos
 
 
 async def test_a_query_that_is_late_says_so_and_a_later_one_is_answered(
-    pool: DecodePool, host: ModelHost
+    queries: Embedder,
 ) -> None:
-    queries = QueryEmbedder(pool, host)
     with pytest.raises(DeadlineExceeded):
         await queries.embed(photo(0), SPEC.digest, timeout=0.0005)
     assert (await queries.embed(photo(0), SPEC.digest, timeout=20)).embedding.shape == (1280,)

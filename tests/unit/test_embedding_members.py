@@ -17,6 +17,7 @@ from services.core.domain.near_duplicates import fingerprint
 from services.core.messages import EmbedShard
 from services.core.outcomes import ShardEmbedded
 from services.core.shard_files import Embeddings, read_embeddings
+from services.embedding.explaining import Explainer
 from services.embedding.handlers import BulkEmbedder, QueryEmbedder
 from services.imaging.decode_pool import DecodePool
 from services.imaging.resizing import PixelRecipe, Pixels
@@ -65,6 +66,10 @@ def objects(tmp_path: Path) -> FileObjects:
 def here() -> Iterator[World]:
     with world(*ALL) as made:
         yield made
+
+
+def queries(objects: FileObjects, pool: DecodePool, here: World) -> QueryEmbedder:
+    return QueryEmbedder(pool, here.host, Explainer(objects, pool, here.host))
 
 
 def embed(
@@ -205,10 +210,10 @@ async def test_a_photo_has_the_composed_embedding_of_the_stored_image(
         pairs = [(each.embeddings, each.norms) for each in (one, two, one)]
         expected = compose(model, pairs, parts)[0]
         pool.decoded.clear()
-        queries = QueryEmbedder(pool, here.host)
+        asked = queries(objects, pool, here)
         answers = [
-            await queries.embed(photo(5), model.digest, 20),
-            await asyncio.to_thread(queries.embed_here, photo(5), model.digest, 20),
+            await asked.embed(photo(5), model.digest, 20),
+            await asyncio.to_thread(asked.embed_here, photo(5), model.digest, 20),
         ]
         assert len(pool.decoded) == 2
         assert here.loads == [ONE.digest, TWO_VIEWS.digest]
@@ -218,10 +223,12 @@ async def test_a_photo_has_the_composed_embedding_of_the_stored_image(
             assert answer.norm == float(one.norms[0])
 
 
-async def test_an_embedder_that_several_members_have_runs_once_a_photo(pool: CountingPool) -> None:
+async def test_an_embedder_that_several_members_have_runs_once_a_photo(
+    objects: FileObjects, pool: CountingPool
+) -> None:
     model, parts = ensemble()
     with world(model, linears=parts) as here:
-        await QueryEmbedder(pool, here.host).embed(photo(5), model.digest, 20)
+        await queries(objects, pool, here).embed(photo(5), model.digest, 20)
         assert [here.loaded[each.digest].sizes for each in (ONE, TWO_VIEWS)] == [[1, 1], [1, 1]]
 
 

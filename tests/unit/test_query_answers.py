@@ -12,8 +12,10 @@ from services.core.adapters.file_objects import FileObjects
 from services.core.adapters.query_wire import (
     QUERY_PREFIX,
     read_answer,
+    read_pictures,
     read_query,
     write_answer,
+    write_pictures,
     write_query,
 )
 from services.core.domain.errors import (
@@ -54,7 +56,7 @@ def query(digest: str = "ab" * 32, seconds: float = 60.0) -> EmbedQuery:
 
 
 def test_a_query_is_read_as_it_was_written() -> None:
-    message = query()
+    message = replace(query(), explain=("ab" * 32, "cd" * 32))
     for data in (b"", b"\x00{}\xff", photo(1)):
         assert read_query(write_query(message, data)) == (message, data)
 
@@ -64,6 +66,30 @@ def test_an_answer_is_read_as_it_was_written() -> None:
     found = read_answer(write_answer(QueryEmbedding(embedding, 3.25, {"decode": 1.5})))
     assert np.array_equal(found.embedding, embedding)
     assert (found.norm, found.timings_ms) == (3.25, {"decode": 1.5})
+
+
+def test_pictures_are_read_as_they_were_written() -> None:
+    png = b"\x89PNG\r\n\x1a\n"
+    for pictures in ([png + b"a"], [b"", png, b"", png + b"b" * 1000], [b""]):
+        assert read_pictures(write_pictures(pictures), len(pictures)) == pictures
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (write_pictures([b"", b""]), "it holds no 3 pictures"),
+        (write_pictures([b"<svg", b"", b""]), "no PNG files"),
+        (write_pictures([b""] * 3) + b"more", "other lengths"),
+        (write_answer(QueryEmbedding(np.ones(4, np.float32), 1.0, {})), "it holds no 3 pictures"),
+        (b"", "it is not framed"),
+    ],
+)
+def test_other_answers_than_the_pictures_asked_for_are_refused(body: bytes, problem: str) -> None:
+    with pytest.raises(Unavailable, match=problem) as caught:
+        read_pictures(body, 3)
+    assert caught.value.reason == "BAD_ANSWER"
+    with pytest.raises(InvalidImage):
+        read_pictures(write_answer(InvalidImage("a")), 3)
 
 
 class Special(InvalidImage):
@@ -98,6 +124,9 @@ def test_an_error_comes_back_as_the_nearest_kind_that_both_ends_know(
         {"object": "images/secret"},
         {"object": "../../etc/passwd"},
         {"object": QUERY_PREFIX + "another"},
+        {"explain": "ab" * 32},
+        {"explain": (5,)},
+        {"explain": None},
     ],
 )
 def test_a_query_with_wrong_fields_is_refused(change: dict[str, object]) -> None:

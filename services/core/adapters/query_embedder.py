@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from kombu.entity import Queue
@@ -14,10 +14,12 @@ from services.core.adapters.query_wire import (
     IN_PLACE,
     QUERY_PREFIX,
     read_answer,
+    read_pictures,
     write_query,
 )
 from services.core.domain import names
 from services.core.domain.errors import DeadlineExceeded, ShelflensError
+from services.core.domain.explaining import check_explained
 from services.core.messages import EmbedQuery
 from services.core.ports import Embedder, ObjectStore, QueryEmbedding
 
@@ -56,26 +58,25 @@ class QueueEmbedder(Embedder):
         BAD_ANSWER), ResourceExhausted (TOO_MANY_QUERIES).
         """
         started = time.perf_counter()
-        id_ = names.new_id()  # tells the age of an object that is left behind
-        stored = QUERY_PREFIX + id_ if len(photo) > IN_PLACE else ""
-        try:
-            async with asyncio.timeout(timeout):
-                if stored:
-                    await asyncio.to_thread(self._objects.put, stored, photo)
-                left = timeout - (time.perf_counter() - started)
-                message = _message(id_, model_digest, left, stored)
-                body = await self._answer(message, b"" if stored else photo, left)
-        except TimeoutError as error:
-            if self._link.down:
-                raise broker_unavailable() from error
-            raise DeadlineExceeded(f"the photo was not embedded in {timeout:.3g} s") from error
-        finally:
-            if stored:
-                self._delete(stored)
-        answer = read_answer(body)
+        answer = read_answer(await self._ask(photo, model_digest, timeout))
         whole = 1e3 * (time.perf_counter() - started)
         timings = _with_queue(answer.timings_ms, whole)
         return QueryEmbedding(answer.embedding, answer.norm, timings)
+
+    async def explain(
+        self,
+        photo: bytes,
+        sha256s: Sequence[str],
+        model_digest: str,
+        timeout: float,  # noqa: ASYNC109 - what is left of a deadline
+    ) -> list[bytes]:
+        """Raises what `embed` raises, and InvalidArgument (TOO_MANY_EXPLAINED, INVALID_DIGEST),
+        FailedPrecondition (NO_FEATURE_MAP). Workers that cannot explain yet give BAD_ANSWER."""
+        check_explained(sha256s)
+        if not sha256s:
+            return []
+        body = await self._ask(photo, model_digest, timeout, tuple(sha256s))
+        return read_pictures(body, len(sha256s))
 
     @property
     def in_flight(self) -> int:
@@ -85,6 +86,33 @@ class QueueEmbedder(Embedder):
     def close(self) -> None:
         """Fails what is under way with Unavailable and closes the connection."""
         self._link.close()
+
+    async def _ask(
+        self,
+        photo: bytes,
+        model_digest: str,
+        timeout: float,  # noqa: ASYNC109
+        explain: tuple[str, ...] = (),
+    ) -> bytes:
+        """The body of the answer."""
+        started = time.perf_counter()
+        id_ = names.new_id()  # tells the age of an object that is left behind
+        stored = QUERY_PREFIX + id_ if len(photo) > IN_PLACE else ""
+        try:
+            async with asyncio.timeout(timeout):
+                if stored:
+                    await asyncio.to_thread(self._objects.put, stored, photo)
+                left = timeout - (time.perf_counter() - started)
+                message = _message(id_, model_digest, left, stored, explain)
+                return await self._answer(message, b"" if stored else photo, left)
+        except TimeoutError as error:
+            if self._link.down:
+                raise broker_unavailable() from error
+            what = "results were not explained" if explain else "photo was not embedded"
+            raise DeadlineExceeded(f"the {what} in {timeout:.3g} s") from error
+        finally:
+            if stored:
+                self._delete(stored)
 
     async def _answer(self, message: EmbedQuery, photo: bytes, left: float) -> bytes:
         call = Call(
@@ -115,7 +143,9 @@ class QueueEmbedder(Embedder):
             self._objects.delete(key)
 
 
-def _message(id_: str, model_digest: str, left: float, stored: str) -> EmbedQuery:
+def _message(
+    id_: str, model_digest: str, left: float, stored: str, explain: tuple[str, ...]
+) -> EmbedQuery:
     return EmbedQuery(
         id=id_,
         operation="",
@@ -123,6 +153,7 @@ def _message(id_: str, model_digest: str, left: float, stored: str) -> EmbedQuer
         model_digest=model_digest,
         expires=time.time() + left,
         object=stored,
+        explain=explain,
     )
 
 

@@ -1,8 +1,8 @@
 """Query photos and their embeddings as bodies of messages: JSON, and raw bytes behind it.
 
-A body is the length of the JSON (4 bytes, big-endian), the JSON, and the photo or the embedding
-(float32, little-endian). Base64 would cost half a millisecond a photo. The message is a Celery
-task all the same: its one argument is the body.
+A body is the length of the JSON (4 bytes, big-endian), the JSON, and the photo, the embedding
+(float32, little-endian), or one picture after the other. Base64 would cost half a millisecond a
+photo. The message is a Celery task all the same: its one argument is the body.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -10,8 +10,10 @@ task all the same: its one argument is the body.
 import json
 import math
 import struct
-from collections.abc import Mapping
-from typing import Any, TypeGuard
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate, pairwise
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 from kombu.serialization import register
@@ -33,6 +35,8 @@ from services.core.domain.errors import (
 from services.core.messages import EmbedQuery
 from services.core.ports import QueryEmbedding
 
+T = TypeVar("T")
+
 SERIALIZER = "shelflens-query"
 CONTENT_TYPE = "application/x-shelflens-query"
 ENCODING = "binary"
@@ -40,6 +44,7 @@ IN_PLACE = 1 << 20  # bytes of a photo that travels in its message; larger ones 
 QUERY_PREFIX = "queries/"  # objects that hold large photos
 
 _LENGTH = struct.Struct(">I")
+_PNG = b"\x89PNG\r\n\x1a\n"
 _LONGEST_TEXT = 1_000
 _LONGEST_EMBEDDING = 1 << 16
 _KINDS: Mapping[str, type[ShelflensError]] = {
@@ -79,7 +84,7 @@ def read_query(body: bytes) -> tuple[EmbedQuery, bytes]:
         _check_query(message)
     except ValueError as error:
         raise InvalidArgument(f"{EmbedQuery.TASK}: {error}", reason="BAD_MESSAGE") from error
-    return message, photo
+    return replace(message, explain=tuple(message.explain)), photo
 
 
 def write_answer(answer: QueryEmbedding | ShelflensError) -> bytes:
@@ -90,14 +95,28 @@ def write_answer(answer: QueryEmbedding | ShelflensError) -> bytes:
     return _frame(header, np.ascontiguousarray(answer.embedding, "<f4").tobytes())
 
 
+def write_pictures(pictures: Sequence[bytes]) -> bytes:
+    """The body of an answer to a query that asks for explanations."""
+    return _frame({"pictures": [len(each) for each in pictures]}, b"".join(pictures))
+
+
 def read_answer(body: bytes) -> QueryEmbedding:
     """The embedding in an answer. Raises the error that the answer carries, and Unavailable
     (BAD_ANSWER) for one that cannot be read."""
+    return _read(body, _embedding)
+
+
+def read_pictures(body: bytes, count: int) -> list[bytes]:
+    """The `count` pictures in an answer, PNG or empty. Raises as read_answer."""
+    return _read(body, lambda header, raw: _pictures(header, raw, count))
+
+
+def _read(body: bytes, content: Callable[[Mapping[str, Any], bytes], T]) -> T:
     try:
         header, raw = _unframe(body)
         failure = _error(header["error"]) if "error" in header else None
         if failure is None:
-            return _embedding(header, raw)
+            return content(header, raw)
     except ValueError as error:
         raise Unavailable(
             f"an embedding worker's answer cannot be read ({error}): start workers and gateways "
@@ -130,6 +149,10 @@ def _check_query(message: EmbedQuery) -> None:
         raise ValueError("fields have wrong types")
     if message.object and message.object != QUERY_PREFIX + message.id:
         raise ValueError("the object is not that of the query")
+    if not isinstance(message.explain, list | tuple):
+        raise ValueError("explain is no list")
+    if not all(isinstance(each, str) for each in message.explain):
+        raise ValueError("explain holds other things than hashes")
     if not _is_number(message.expires):
         raise ValueError("it never expires")
 
@@ -146,6 +169,19 @@ def _embedding(header: Mapping[str, Any], raw: bytes) -> QueryEmbedding:
     if not np.isfinite(embedding).all():
         raise ValueError("the embedding has values that are no numbers")
     return QueryEmbedding(embedding, float(norm), dict(timings))
+
+
+def _pictures(header: Mapping[str, Any], raw: bytes, count: int) -> list[bytes]:
+    lengths = header.get("pictures")
+    if not isinstance(lengths, list) or len(lengths) != count:
+        raise ValueError(f"it holds no {count} pictures")
+    if not all(type(each) is int and each >= 0 for each in lengths) or sum(lengths) != len(raw):
+        raise ValueError("its pictures have other lengths")
+    ends = list(accumulate(lengths, initial=0))
+    pictures = [raw[start:end] for start, end in pairwise(ends)]
+    if not all(each.startswith(_PNG) for each in pictures if each):
+        raise ValueError("its pictures are no PNG files")
+    return pictures
 
 
 def _error_fields(error: ShelflensError) -> dict[str, Any]:

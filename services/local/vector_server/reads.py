@@ -1,5 +1,6 @@
 """Qdrant's read requests on a shard of qdrant-edge."""
 
+from array import array
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,12 @@ _DEFAULT_LIMIT = 10
 
 
 def query(collection: Collection, request: q.QueryPoints) -> q.QueryResponse:
-    """The points nearest to a vector, best first, with payloads. Raises Refused."""
+    """The points nearest to a vector, best first, with what is asked for. Raises Refused."""
     hits = collection.shard.query(
         edge_query(collection, request, _payload_selector(request.with_payload))
     )
-    return q.QueryResponse(result=[scored_point(each) for each in hits])
+    with_vectors = request.with_vectors.enable
+    return q.QueryResponse(result=[scored_point(each, with_vectors) for each in hits])
 
 
 def query_batch(collection: Collection, request: q.QueryBatchPoints) -> q.QueryBatchResponse:
@@ -53,6 +55,7 @@ def edge_query(
         score_threshold=request.score_threshold if request.HasField("score_threshold") else None,
         params=_search_params(request.params) if request.HasField("params") else None,
         with_payload=payload,
+        with_vector=request.with_vectors.enable,
     )
 
 
@@ -97,21 +100,25 @@ def _search_params(params: q.SearchParams) -> edge.SearchParams:
     )
 
 
-def scored_point(hit: edge.ScoredPoint) -> Any:
+def scored_point(hit: edge.ScoredPoint, with_vector: bool = False) -> Any:
     """Keyword arguments for a q.ScoredPoint: a reply of 50 built in one call takes 0.2 ms, built
     of messages 0.3."""
-    return {
+    made: dict[str, Any] = {
         "id": {"num": hit.id} if isinstance(hit.id, int) else {"uuid": str(hit.id)},
         "score": hit.score,
         "version": hit.version,
         "payload": wire.payload_arguments(hit.payload or {}),
     }
+    return made | {"vectors": _vectors(hit.vector)} if with_vector else made
 
 
 def _retrieved_point(record: edge.Record, with_vector: bool) -> q.RetrievedPoint:
-    vectors = None
-    if with_vector:
-        dense = wire.dense_vector(np.asarray(record.vector, dtype=np.float32))
-        vectors = q.VectorsOutput(vector=q.VectorOutput(dense=dense))
+    vectors = _vectors(record.vector) if with_vector else None
     payload = wire.payload_arguments(record.payload or {})
     return q.RetrievedPoint(id=id_message(record.id), vectors=vectors, payload=payload)
+
+
+def _vectors(vector: Any) -> q.VectorsOutput:
+    # Through an array: of a list of floats, numpy makes a vector in three times as long.
+    dense = wire.dense_vector(np.frombuffer(array("f", vector), np.float32))
+    return q.VectorsOutput(vector=q.VectorOutput(dense=dense))

@@ -1,6 +1,7 @@
 """VectorStore over the gRPC API of a Qdrant server, 1.17 or newer."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -9,7 +10,7 @@ from services.core.adapters.qdrant_vectors import wire
 from services.core.adapters.qdrant_vectors.aliases import Aliases
 from services.core.adapters.qdrant_vectors.batches import BATCH, batches, readable
 from services.core.adapters.qdrant_vectors.collections import Collections, check_vector
-from services.core.adapters.qdrant_vectors.connection import Connection
+from services.core.adapters.qdrant_vectors.connection import MAX_MESSAGE, Connection
 from services.core.adapters.qdrant_vectors.filters import not_newer_than, of_catalog
 from services.core.adapters.qdrant_vectors.options import CollectionOptions
 from services.core.adapters.qdrant_vectors.searches import Searches
@@ -29,6 +30,7 @@ from services.core.ports import (
 
 _EVERYTHING = q.WithPayloadSelector(enable=True)
 _VECTORS = q.WithVectorsSelector(enable=True)
+_REPLY_BYTES = MAX_MESSAGE // 2  # of vectors in the reply to a search; more are read in batches
 
 
 class QdrantVectors(VectorStore):
@@ -127,10 +129,17 @@ class QdrantVectors(VectorStore):
         catalog: str | None = None,
         score_threshold: float | None = None,
         timeout: float | None = None,
+        with_vectors: bool = False,
     ) -> list[ScoredPoint]:
-        return self._searches.one(
-            collection, vector, limit, where, catalog, score_threshold, timeout
+        in_reply = with_vectors and 4 * vector.size * limit <= _REPLY_BYTES
+        hits = self._searches.one(
+            collection, vector, limit, where, catalog, score_threshold, timeout, in_reply
         )
+        if in_reply or not with_vectors:
+            return hits
+        stored = self.fetch(collection, [each.id for each in hits])
+        # One that is gone meanwhile was no hit.
+        return [replace(each, vector=stored[each.id].vector) for each in hits if each.id in stored]
 
     def search_batch(
         self,

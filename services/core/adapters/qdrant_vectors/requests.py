@@ -15,6 +15,7 @@ _OVERSAMPLING = 2.0
 # each hit costs 2 us in total, and a search has 5 ms; fetch() gives whole payloads.
 HIT_FIELDS = ("product", "parent", "sha256")
 _HIT_FIELDS = q.WithPayloadSelector(include=q.PayloadIncludeSelector(fields=HIT_FIELDS))
+_VECTORS = q.WithVectorsSelector(enable=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Wanted:
         """Qdrant answers euclidean and manhattan searches with distances, ours are negative."""
         return 1.0 if self.spec.distance == "cosine" else -1.0
 
-    def query(self, vector: Float32, limit: int) -> q.QueryPoints:
+    def query(self, vector: Float32, limit: int, with_vectors: bool = False) -> q.QueryPoints:
         return q.QueryPoints(
             collection_name=self.spec.name,
             query=_nearest(vector),
@@ -41,6 +42,7 @@ class Wanted:
             score_threshold=self._threshold(),
             limit=limit,
             with_payload=_HIT_FIELDS,
+            with_vectors=_VECTORS if with_vectors else None,
         )
 
     def groups(

@@ -39,12 +39,13 @@ class Searches:
         catalog: str | None,
         threshold: float | None,
         timeout: float | None,
+        with_vectors: bool = False,
     ) -> list[ScoredPoint]:
         remaining = _Remaining(f"searching {collection}", timeout)
         wanted = self._wanted(collection, [vector], where, catalog, threshold, remaining)
         if wanted is None or limit <= 0:
             return []
-        request = wanted.query(vector, limit)
+        request = wanted.query(vector, limit, with_vectors)
         reply = self._reply(self._points.Query, request, remaining)
         return [] if reply is None else _hits(reply.result, wanted.sign)
 
@@ -154,5 +155,11 @@ class _Remaining:
 
 def _hits(hits: Iterable[q.ScoredPoint], sign: float) -> list[ScoredPoint]:
     return [
-        ScoredPoint(hit.id.uuid, sign * hit.score, wire.payload_from(hit.payload)) for hit in hits
+        ScoredPoint(
+            hit.id.uuid,
+            sign * hit.score,
+            wire.payload_from(hit.payload),
+            wire.output_vector(hit.vectors) if hit.HasField("vectors") else None,
+        )
+        for hit in hits
     ]
