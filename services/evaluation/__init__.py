@@ -1,1 +1,2 @@
-"""The worker that fits what follows from a catalogue's embeddings: whitening and PCA."""
+"""The worker that freezes datasets, measures models on them, and fits whitening, PCA and
+calibrations."""

@@ -1,4 +1,4 @@
-"""The evaluation worker process: fits whitening and PCA to the embeddings of a gallery."""
+"""The evaluation worker process: measures models, and fits whitening, PCA and calibrations."""
 
 import sys
 from contextlib import ExitStack
@@ -8,10 +8,10 @@ from services.core.runtime.connections.objects import open_objects
 from services.core.runtime.startup import run_service
 from services.core.runtime.worker_process import run_worker
 from services.evaluation import tasks
-from services.evaluation.handlers import Fitter
+from services.evaluation.handlers import EvaluationHandlers
 from services.evaluation.settings import EvaluationSettings
 
-_AT_A_TIME = 1  # one fit takes every core, and as much memory as its dimension wants
+_AT_A_TIME = 1  # a fit or an evaluation takes every core, and memory for a gallery
 
 
 def main() -> int:
@@ -20,7 +20,7 @@ def main() -> int:
 
 def _serve(settings: EvaluationSettings) -> int:
     with ExitStack() as opened:
-        handlers = tasks.handlers(Fitter(open_objects(settings)))
+        handlers = tasks.handlers(EvaluationHandlers(open_objects(settings)))
         queue = open_queue(settings)
         opened.callback(queue.close)
         return run_worker(

@@ -7,7 +7,10 @@ from services.core.domain.model import Model
 from services.core.messages import FitLinear
 from services.core.outcomes import LinearFitted
 from services.core.ports import ObjectStore
+from services.evaluation.evaluating import Evaluator
+from services.evaluation.freezing import Freezer
 from services.evaluation.gallery import Gallery
+from services.evaluation.report import Reporter
 from services.retrieval.composing import join
 from services.retrieval.fitting import Fit, check_fit, fit_pca, fit_whitening
 from services.retrieval.linear_store import LinearStore
@@ -15,6 +18,16 @@ from services.retrieval.moments import Moments
 
 _METHODS = ("whitening", "pca")
 _log = structlog.get_logger(__name__)
+
+
+class EvaluationHandlers:
+    """One handler of each kind of message, over one object store."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self.fitter = Fitter(objects)
+        self.freezer = Freezer(objects)
+        self.evaluator = Evaluator(objects)
+        self.reporter = Reporter(objects)
 
 
 class Fitter:

@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.bench.calibration import calibration
 from tests.bench.cluster_import_ratio import cluster_import_ratio
 from tests.bench.cluster_search_overhead import cluster_search_overhead
 from tests.bench.deploy_linear import deploy_linear
 from tests.bench.ensemble import ensemble
+from tests.bench.evaluate_scale import evaluate_scale
 from tests.bench.figures import Figure, Outcome
 from tests.bench.freshness import freshness, search_under_import
 from tests.bench.grocery_recall import grocery_recall
@@ -26,6 +28,7 @@ from tests.bench.micro_batching import micro_batching
 from tests.bench.quantization import quantization
 from tests.bench.repeated_imports import reimport, rows
 from tests.bench.report import Measured, record
+from tests.bench.reranking import rerank_offline, rerank_online
 from tests.bench.search_at_100k import search_at_100k
 from tests.bench.search_overhead import search_overhead
 from tests.bench.serve_ready import demo_time, serve_ready
@@ -55,12 +58,16 @@ BENCHMARKS: dict[str, Benchmark] = {
     "many-catalogs": many_catalogs,
     "quantization": quantization,
     "whitening": whitening,
+    "rerank-offline": rerank_offline,
+    "rerank-online": rerank_online,
+    "evaluate-scale": evaluate_scale,
 }
 # Over five minutes each.
 LONG_BENCHMARKS: dict[str, Benchmark] = {
     "search-overhead-100k": search_at_100k,
     "manifest-memory": manifest_memory,
     "killed-cluster": killed_cluster,
+    "calibration": calibration,
 }
 
 

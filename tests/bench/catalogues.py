@@ -31,6 +31,10 @@ class BenchCatalog:
         """The first image file of each of the first `count` products that have one."""
         return [path for _, path in islice(self._images(self.products), count)]
 
+    def packshots(self) -> list[Query]:
+        """The first image of every product that has one."""
+        return list(self._images(self.products))
+
     def queries(self, count: int) -> list[Query]:
         """At most `count`, spread evenly over all but those for warming up."""
         rows = self._queries()[:-WARM_UP_PHOTOS]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from services.core.adapters.file_objects import FileObjects
+from services.embedding.explaining import Explainer
 from services.embedding.forward_gate import ForwardGate
 from services.embedding.handlers import QueryEmbedder
 from services.embedding.model_host import ModelHost
@@ -85,9 +87,11 @@ def _rate(embedder: ImageEmbedder, photos: Sequence[bytes], setting: Setting) ->
     host = ModelHost(lambda _: embedder, gate)
     host.load(embedder.spec)
     with DecodePool(len(os.sched_getaffinity(0))) as pool:
-        queries = QueryEmbedder(pool, host)
+        explainer = Explainer(FileObjects(Path("unused")), pool, host)
+        queries = QueryEmbedder(pool, host, explainer)
         _ask(queries, embedder.spec.digest, photos, _WARM_UP)
         seconds = _ask(queries, embedder.spec.digest, photos, _PHOTOS)
+    explainer.close()
     gate.close()
     return _PHOTOS / seconds
 

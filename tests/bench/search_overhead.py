@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
+from services.core.adapters.file_objects import FileObjects
 from services.core.ports import Float32
+from services.embedding.explaining import Explainer
 from services.embedding.handlers import QueryEmbedder
 from services.embedding.model_host import ModelHost
 from services.embedding.models import make_gate
@@ -34,7 +36,8 @@ class EmbedderHere:
         host.load(spec)
         self._digest = spec.digest
         self._pool = DecodePool(1)
-        self._embedder = QueryEmbedder(self._pool, host)
+        self._explainer = Explainer(FileObjects(settings.data), self._pool, host)
+        self._embedder = QueryEmbedder(self._pool, host, self._explainer)
         self._runner = asyncio.Runner()
 
     def embed(self, photo: bytes) -> Float32:
@@ -47,6 +50,7 @@ class EmbedderHere:
 
     def __exit__(self, *_: object) -> None:
         self._runner.close()
+        self._explainer.close()
         self._pool.close()
         self._gate.close()
 

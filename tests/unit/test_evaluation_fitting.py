@@ -20,7 +20,7 @@ from services.core.runtime.worker import Handlers
 from services.core.shard_files import Embeddings, PlannedPoint, write_embeddings, write_plan
 from services.evaluation import tasks
 from services.evaluation.gallery import Gallery
-from services.evaluation.handlers import Fitter
+from services.evaluation.handlers import EvaluationHandlers, Fitter
 from services.retrieval.composing import compose
 from services.retrieval.linear_store import LinearStore
 from tests.unit.retrieval_models import a_linear, an_embedder, single, spec_of
@@ -264,7 +264,7 @@ def test_plans_that_do_not_fit_their_files_say_why(objects: CountingObjects) -> 
 def test_the_worker_takes_the_messages_of_its_queue(
     objects: CountingObjects, gallery: list[Source]
 ) -> None:
-    handlers: Handlers = tasks.handlers(Fitter(objects))
+    handlers: Handlers = tasks.handlers(EvaluationHandlers(objects))
     sent = message(single(ONE), dimension=2)
     received = FitLinear.from_json(sent.to_json())
     assert tasks.QUEUES == (FitLinear.QUEUE,)
