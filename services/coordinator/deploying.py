@@ -1,6 +1,6 @@
 """Deployments: a new collection is filled beside the live one, checked, and switched to.
 
-embedding -> verifying -> waiting for workers -> (comparing) -> switched
+(evaluating) -> embedding -> verifying -> waiting for workers -> (comparing) -> switched
 
 While it is filled, every other write of the catalogue goes to it too (step.plan_shard), with a
 revision of its own: whatever comes first, the newer one stays. Anything that goes wrong before the
@@ -16,26 +16,30 @@ import structlog
 
 from services.coordinator import planning
 from services.coordinator.filling import apply_filled, fill, is_filled
+from services.coordinator.gating import passes
 from services.coordinator.step import Step, drop_body
 from services.coordinator.targets import Target, target
 from services.coordinator.verifying import is_verified, note_verified, verify
 from services.core.deployment_ports import Deployment, DeploymentState
+from services.core.domain.evaluation_requests import gate_of
 from services.core.domain.operations import OperationState
 from services.core.messages import Report, VerifyCollection
 from services.core.work_ports import Shard, ShardState, Stage
 
 _log = structlog.get_logger(__name__)
-EMBEDDING, VERIFYING, WAITING = "embedding", "verifying", "waiting for workers"
+EVALUATING, EMBEDDING, VERIFYING = "evaluating", "embedding", "verifying"
+WAITING = "waiting for workers"
 COMPARING, SWITCHED = "comparing", "switched"
 
 
 def start_deploy(step: Step) -> None:
-    step.operation.result = {"step": EMBEDDING, "cursor": ""}
+    gated = gate_of(step.operation.request) is not None
+    step.operation.result = {"step": EVALUATING if gated else EMBEDDING, "cursor": ""}
 
 
 def apply_deploy(step: Step) -> None:
     """Takes what workers have embedded, and gives them more."""
-    if _is_over(step):
+    if _is_over(step) or step.operation.result["step"] == EVALUATING:
         return
     new = _target(step)
     while apply_filled(step, lambda step, shard: _plan(step, shard, new)):
@@ -65,6 +69,9 @@ def go_on(step: Step) -> bool:
 
 def _take(step: Step, now: str) -> None:
     match now:
+        case "evaluating" if _may_go_on(step):
+            _to(step, EMBEDDING)
+            apply_deploy(step)
         case "embedding" if is_filled(step):
             _to(step, VERIFYING)
             verify(step, _target(step))
@@ -78,6 +85,11 @@ def _take(step: Step, now: str) -> None:
                 step.tx.deployments.compare(step.operation.catalog, _target(step).deployment.number)
         case "comparing" if _compared(step):
             _switch(step)
+
+
+def _may_go_on(step: Step) -> bool:
+    gate = gate_of(step.operation.request)
+    return gate is None or passes(step, gate)
 
 
 def _is_over(step: Step) -> bool:

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
 
-from services.coordinator import creating, deploying
+from services.coordinator import creating, deploying, evaluating, freezing, gating
 from services.coordinator.duplicates import shared_lines, withhold
+from services.coordinator.feedback_photos import remove_all
 from services.coordinator.pruning import prune
 from services.coordinator.step import Step
 from services.core import error_report
@@ -32,6 +33,10 @@ def is_finished(step: Step) -> bool:
         return deploying.go_on(step)
     if operation.kind is OperationKind.CREATE_MODEL:
         return creating.go_on(step)
+    if operation.kind is OperationKind.CREATE_DATASET:
+        return freezing.go_on(step)
+    if operation.kind is OperationKind.EVALUATE:
+        return evaluating.go_on(step)
     if operation.kind is OperationKind.IMPORT:
         running = operation.state is OperationState.RUNNING
         validates = step.rules.validate_only
@@ -107,6 +112,13 @@ def end(tx: Records, operation: Operation, result: dict[str, Any], now: datetime
     tx.operations.save(operation)
     tx.embeddings.forget(operation.id)
     tx.feeds.forget(operation.id)
+    match operation.kind:
+        case OperationKind.CREATE_DATASET:
+            freezing.close_dataset(tx, operation)
+        case OperationKind.EVALUATE:
+            evaluating.close_evaluation(tx, operation)
+        case OperationKind.DEPLOY:
+            gating.close_gate(tx, operation)
 
 
 def _sweep(step: Step) -> bool:
@@ -144,15 +156,27 @@ def write_report(
 
 
 def remove_working_files(objects: ObjectStore, operation: Operation) -> None:
-    """Drops what the stages handed to each other, and the manifest."""
-    for key in list(objects.keys(keys.working_prefix(operation.id))):
+    """Drops what the stages handed to each other, the manifest, and what came to nothing."""
+    prefixes = [keys.working_prefix(operation.id)]
+    request = operation.request
+    if operation.error_reason or operation.state is OperationState.CANCELLING:
+        if operation.kind is OperationKind.CREATE_DATASET:
+            prefixes.append(keys.dataset_prefix(request["dataset"], request["build"]))
+        if operation.kind is OperationKind.EVALUATE:
+            prefixes.append(keys.evaluation_prefix(request["evaluation"]))
+    for key in [key for prefix in prefixes for key in objects.keys(prefix)]:
         objects.delete(key)
     if manifest := operation.request.get("manifest"):
         objects.delete(manifest)
 
 
-def remove_catalog(records: RecordStore, operation: Operation) -> None:
-    """Removes the records of a catalogue in short transactions."""
+def remove_catalog(records: RecordStore, objects: ObjectStore, operation: Operation) -> None:
+    """Removes users' photos and the records of a catalogue, these in short transactions.
+
+    Files of its datasets and evaluations are orphans from then on.
+    """
+    # Photos first: once the records are gone there may be another catalogue of this name.
+    remove_all(objects, operation.catalog)
     removed = 1
     while removed:
         with records.begin(write=True) as tx:

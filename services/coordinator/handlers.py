@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from services.coordinator import erasing, finishing, lapses, starting
+from services.coordinator.feedback_photos import expire_photos
 from services.coordinator.index_stage import heal
 from services.coordinator.orphans import Orphans
 from services.coordinator.outgrowing import outgrow
@@ -27,6 +28,12 @@ from services.coordinator.step import Step
 from services.core.domain import names
 from services.core.domain.errors import NotFound, ShelflensError, Unavailable
 from services.core.domain.operations import Operation, OperationKind, OperationState
+from services.core.evaluation_messages import (
+    EvaluateModel,
+    ExplainPairs,
+    FreezeDataset,
+    ReportEvaluation,
+)
 from services.core.messages import (
     DropCollection,
     EmbedShard,
@@ -55,6 +62,10 @@ _TASKS: dict[str, type[Message]] = {
         EmbedSingle,
         PrepareModel,
         FitLinear,
+        FreezeDataset,
+        EvaluateModel,
+        ExplainPairs,
+        ReportEvaluation,
         IndexShard,
         VerifyCollection,
         DropCollection,
@@ -116,6 +127,7 @@ class Coordinator:
                 reason = error.reason if isinstance(error, ShelflensError) else "INTERNAL"
                 _log.exception("operation.step_failed", operation=operation, reason=reason)
         self._orphans.sweep(now)
+        expire_photos(self._records, self._objects, now)
 
     def accepted(self, message: OperationAccepted) -> None:
         """An operation was created or is to be cancelled."""
@@ -126,9 +138,8 @@ class Coordinator:
         if not report.started:
             self._advance(report.operation, report)
             return
-        until = self._clock.now() + timedelta(seconds=self._limits.lease)
         with self._records.begin(write=True) as tx:
-            lapses.note_start(tx, report, until)
+            lapses.note_start(tx, report, self._clock.now(), self._limits)
 
     def _advance(self, operation_id: str, report: Report | None = None) -> None:
         with self._step:
@@ -161,6 +172,7 @@ class Coordinator:
             leased = tx.shards.lease(
                 operation.id, self._limits.window, now, until, list(Stage)[:-1]
             )
+            lapses.lengthen(tx, leased, now, self._limits)
             ends = finished and not leased and finishing.claim(step, self._name)
             operation.update_time = now
             tx.operations.save(operation)
@@ -227,7 +239,7 @@ class Coordinator:
 
     def _result(self, operation: Operation) -> dict[str, Any] | None:
         if operation.kind is OperationKind.DELETE_CATALOG:
-            finishing.remove_catalog(self._records, operation)
+            finishing.remove_catalog(self._records, self._objects, operation)
         if operation.kind is OperationKind.IMPORT:
             return finishing.write_report(
                 self._records, self._objects, operation, self._limits.reported_rejections

@@ -7,18 +7,22 @@ goes by without a report does it count against the shard. A shard that counts to
 fails as if a worker had reported so, and its rows are rejected with the reason.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
 from services.coordinator.settings import CoordinatorLimits
-from services.core.messages import Report
+from services.core.evaluation_messages import EvaluateModel, FreezeDataset, ReportEvaluation
+from services.core.messages import FitLinear, Report
 from services.core.record_ports import Records
 from services.core.work_ports import Shard, ShardState
 
 KEEPS_FAILING = "SHARD_KEEPS_FAILING"
 # Notes of a shard about its current message.
 _LAPSED, _STARTED, _LOST = "lapsed", "started", "started_and_lapsed"
+# They go through whole galleries in one message.
+_LONG = (FitLinear.TASK, FreezeDataset.TASK, EvaluateModel.TASK, ReportEvaluation.TASK)
 _log = structlog.get_logger(__name__)
 
 
@@ -33,8 +37,23 @@ def forget(shard: Shard) -> None:
         shard.notes.pop(name, None)
 
 
-def note_start(tx: Records, report: Report, until: datetime) -> None:
-    """A worker has taken a shard: it has it until then. Starts of earlier attempts say nothing."""
+def lease(task: str, limits: CoordinatorLimits) -> timedelta:
+    """How long a worker has for a message of this task."""
+    return timedelta(seconds=limits.long_lease if task in _LONG else limits.lease)
+
+
+def lengthen(
+    tx: Records, leased: Sequence[Shard], now: datetime, limits: CoordinatorLimits
+) -> None:
+    """Of shards just leased: those whose task takes longer than others have longer leases."""
+    for shard in leased:
+        if shard.message["task"] in _LONG:
+            shard.lease_until = now + lease(shard.message["task"], limits)
+            tx.shards.save(shard)
+
+
+def note_start(tx: Records, report: Report, now: datetime, limits: CoordinatorLimits) -> None:
+    """A worker has taken a shard, and has a whole lease. Starts of earlier attempts say nothing."""
     shard = tx.shards.get(report.operation, int(report.id.split("/")[1]))
     if (
         shard is None
@@ -43,7 +62,7 @@ def note_start(tx: Records, report: Report, until: datetime) -> None:
         or attempt(shard) != report.attempt
     ):
         return
-    shard.notes[_STARTED], shard.lease_until = True, until
+    shard.notes[_STARTED], shard.lease_until = True, now + lease(report.task, limits)
     tx.shards.save(shard)
 
 
@@ -72,7 +91,7 @@ def end_leases(tx: Records, now: datetime, limits: CoordinatorLimits) -> None:
 
 
 def _fail(shard: Shard, limits: CoordinatorLimits) -> None:
-    lease = timedelta(seconds=limits.lease)
+    until = lease(shard.message["task"], limits)
     report = Report(
         id=shard.message["id"],
         operation=shard.operation,
@@ -80,7 +99,7 @@ def _fail(shard: Shard, limits: CoordinatorLimits) -> None:
         task=shard.message["task"],
         failure=KEEPS_FAILING,
         failure_message=f"{limits.lapses} workers started {shard.message['id']} and did not "
-        f"report within {lease}: see their logs, then import these rows again",
+        f"report within {until}: see their logs, then import these rows again",
     )
     _log.warning("shard.keeps_failing", id=report.id, task=report.task, operation=shard.operation)
     shard.report, shard.state = report.to_json(), ShardState.REPORTED

@@ -53,6 +53,10 @@ class CoordinatorLimits:
     A deploy takes about `filled_images` images in a shard. It waits up to `worker_wait` s for query
     workers to load its model; one that has told nothing for `worker_silence` s is gone.
 
+    A dataset lists the images of `listed_products` products at a time. Of these, and of the pages
+    of datasets, `listed_pages` are gone through in a step. What measures or fits whole galleries
+    has its worker for `long_lease` s.
+
     A picture that more than `products_per_image` products of a catalogue show stands for none of
     them ("no image available"), and is kept out of search. Sizes and colours may share one.
 
@@ -69,6 +73,9 @@ class CoordinatorLimits:
     tick: float = 1.0
     shared_images: int = 10_000
     filled_images: int = 256
+    listed_products: int = 1_024
+    listed_pages: int = 4
+    long_lease: float = 7_200.0
     worker_silence: float = 30.0
     worker_wait: float = 600.0
     index_attempts: int = 20

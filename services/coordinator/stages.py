@@ -3,6 +3,8 @@
 from services.coordinator.creating import apply_model
 from services.coordinator.deploying import apply_deploy
 from services.coordinator.embed_stage import apply_embed
+from services.coordinator.evaluating import apply_evaluation
+from services.coordinator.freezing import apply_dataset
 from services.coordinator.index_stage import apply_index
 from services.coordinator.ingest_stage import apply_ingest
 from services.coordinator.manifest_stage import apply_manifest
@@ -21,6 +23,10 @@ def apply_reports(step: Step) -> None:
             apply_deploy(step)
         case OperationKind.CREATE_MODEL:
             apply_model(step)
+        case OperationKind.CREATE_DATASET:
+            apply_dataset(step)
+        case OperationKind.EVALUATE:
+            apply_evaluation(step)
         case _:
             while apply_manifest(step) or apply_ingest(step) or apply_embed(step):
                 _stop_after_too_many_errors(step)

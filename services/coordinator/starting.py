@@ -5,6 +5,8 @@ from dataclasses import replace
 from services.coordinator.creating import start_model
 from services.coordinator.deploying import start_deploy
 from services.coordinator.erasing import start_erasing
+from services.coordinator.evaluating import start_evaluation
+from services.coordinator.freezing import start_dataset
 from services.coordinator.step import Step, drop_body, embed_body
 from services.core.domain.operations import OperationKind, OperationState
 from services.core.messages import EmbedSingle, IngestManifest
@@ -26,7 +28,13 @@ def start(step: Step) -> None:
             start_model(step)
         case OperationKind.ERASE_CONTENT:
             start_erasing(step)
-    step.operation.state = OperationState.RUNNING
+        case OperationKind.CREATE_DATASET:
+            start_dataset(step)
+            _start_import(step)
+        case OperationKind.EVALUATE:
+            start_evaluation(step)
+    if step.operation.state is OperationState.QUEUED:
+        step.operation.state = OperationState.RUNNING
 
 
 def _start_import(step: Step) -> None:

@@ -1,6 +1,7 @@
 """One transaction's work on one operation: what every stage needs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -9,8 +10,9 @@ from services.coordinator.planning import make_plans
 from services.coordinator.settings import CoordinatorLimits
 from services.coordinator.targets import Target, lacking, targets
 from services.core.domain import keys
+from services.core.domain.errors import DataLoss, FailedPrecondition, InvalidArgument, NotFound
 from services.core.domain.import_rules import ImportRules
-from services.core.domain.operations import Operation, OperationKind
+from services.core.domain.operations import Operation, OperationKind, OperationState
 from services.core.messages import DropCollection, EmbedShard, Message
 from services.core.ports import ObjectStore
 from services.core.record_ports import Records
@@ -18,7 +20,12 @@ from services.core.shard_files import AcceptedRow, RejectedRow, read_accepted, w
 from services.core.work_ports import Shard, ShardState, Stage
 
 # Operations that embed for other models than the live one, and refuse no image.
-FILLING = (OperationKind.DEPLOY, OperationKind.CREATE_MODEL)
+FILLING = (
+    OperationKind.DEPLOY,
+    OperationKind.CREATE_MODEL,
+    OperationKind.CREATE_DATASET,
+    OperationKind.EVALUATE,
+)
 _PARTS = 2  # rounds of embedding for a target beside the live one, before it goes without
 
 
@@ -53,6 +60,26 @@ class Step:
         self.tx.shards.drop(self.operation.id, Stage.INGEST)
         if self.operation.kind in FILLING:
             self.tx.shards.drop(self.operation.id, Stage.EMBED)
+
+    def fail(self, reason: str, message: str) -> None:
+        """Ends the operation with this reason, as after a cancel; the first one stays."""
+        if not self.operation.error_reason:
+            self.operation.error_reason, self.operation.error_message = reason, message
+        self.operation.state = OperationState.CANCELLING
+        self.drop_unapplied()
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """What the block finds missing, damaged or refused fails the operation."""
+        try:
+            yield
+        except (InvalidArgument, NotFound, FailedPrecondition, DataLoss) as error:
+            self.fail(error.reason, error.message)
+
+    def is_over(self) -> bool:
+        """Whether it was cancelled, or has failed: no more work is to be given out."""
+        cancelling = self.operation.state is OperationState.CANCELLING
+        return cancelling or bool(self.operation.error_reason)
 
     def body(self, message: Message) -> dict[str, Any]:
         """The outbox form of a message."""
