@@ -49,6 +49,7 @@ class GatewayLimits:
     max_deadline: float = 60.0
     deadline_margin: float = 0.05  # kept back so that the answer arrives before the deadline
     poll_interval: float = 0.1  # between two looks at operations that someone waits for
+    watch_interval: float = 0.5  # between two looks at an evaluation that someone watches
 
     stream_searches: int = 8  # at once on one stream
     uploads: int = 16  # streams of images that are read at once; further ones wait

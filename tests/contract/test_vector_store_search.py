@@ -126,6 +126,44 @@ def test_vectors_of_any_length_are_ordered_by_their_distance(
     store.drop_collection(name)
 
 
+@pytest.mark.parametrize("quantization", ["none", "int8"])
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_hits_bring_the_vectors_that_are_stored_when_asked_for(
+    store: VectorStore, distance: str, quantization: str
+) -> None:
+    name = f"test-{uuid.uuid4()}"
+    store.ensure_collection(CollectionSpec(name, DIMENSION, distance, quantization=quantization))
+    rows = np.random.default_rng(15).standard_normal((50, DIMENSION), np.float32)
+    if distance == "cosine":
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    store.upsert(name, [point(n, row) for n, row in enumerate(rows)])
+    hits = store.search(name, rows[7], limit=20, with_vectors=True)
+    assert hits[0].id == an_id(7)
+    stored = store.fetch(name, [hit.id for hit in hits])
+    for hit in hits:
+        assert hit.vector is not None
+        assert (hit.vector.dtype.name, hit.vector.shape) == ("float32", (DIMENSION,))
+        np.testing.assert_array_equal(hit.vector, stored[hit.id].vector)
+        number = int(hit.payload["product"].removeprefix("p"))
+        np.testing.assert_allclose(hit.vector, rows[number], rtol=0, atol=1e-6)
+    plain = store.search(name, rows[7], limit=20)
+    assert [hit.id for hit in plain] == [hit.id for hit in hits]
+    assert all(hit.vector is None for hit in plain)
+    store.drop_collection(name)
+
+
+def test_vectors_too_long_for_one_reply_come_as_well(store: VectorStore) -> None:
+    name, dimension = f"test-{uuid.uuid4()}", 20_000
+    store.ensure_collection(CollectionSpec(name, dimension, "euclidean"))
+    rows = np.random.default_rng(16).standard_normal((4, dimension), np.float32)
+    store.upsert(name, [point(n, row) for n, row in enumerate(rows)])
+    hits = store.search(name, rows[2], limit=1_000, with_vectors=True)
+    assert len(hits) == 4
+    assert hits[0].vector is not None
+    np.testing.assert_array_equal(hits[0].vector, rows[2])
+    store.drop_collection(name)
+
+
 def test_a_search_after_its_deadline_is_refused(store: VectorStore, collection: str) -> None:
     store.upsert(collection, [point(1, unit(1))])
     for timeout in (0.0, -1.0):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from services.core.domain.errors import InvalidImage, Unavailable
+from services.core.domain.errors import InvalidImage, ShelflensError, Unavailable
 from services.core.domain.filters import SearchFilter
 from services.core.domain.model_spec import ModelSpec
 from services.core.messages import Message
@@ -49,7 +49,8 @@ MODEL_DIGEST = BASE.digest
 class SeededEmbedder:
     """Turns bytes into a vector that depends on nothing else, after `delay` seconds.
 
-    Models in `meanwhile` first wait for what that is; one in `salts` sees other bytes.
+    Models in `meanwhile` first wait for what that is; one in `salts` sees other bytes. A picture
+    that explains is the photo and the hash of the image.
     """
 
     def __init__(self) -> None:
@@ -57,6 +58,7 @@ class SeededEmbedder:
         self.digests: list[str] = []  # of the models that finished an embedding
         self.meanwhile: dict[str, Callable[[], Awaitable[object]]] = {}
         self.salts: dict[str, bytes] = {}
+        self.explaining: ShelflensError | None = None  # what explaining fails with
 
     async def embed(self, photo: bytes, model_digest: str, timeout: float) -> QueryEmbedding:  # noqa: ASYNC109
         await asyncio.sleep(self.delay)
@@ -67,6 +69,20 @@ class SeededEmbedder:
         self.digests.append(model_digest)
         vector = embedding_of(photo + self.salts.get(model_digest, b""))
         return QueryEmbedding(vector, 1.0, {"decode": 0.1, "embed": 0.2})
+
+    async def explain(
+        self,
+        photo: bytes,
+        sha256s: Sequence[str],
+        model_digest: str,
+        timeout: float,  # noqa: ASYNC109
+    ) -> list[bytes]:
+        if self.explaining is not None:
+            raise self.explaining
+        await asyncio.sleep(self.delay)
+        if not photo.startswith(b"\x89PNG"):
+            raise InvalidImage("the photo is no picture")
+        return [photo + each.encode() for each in sha256s]
 
 
 def embedding_of(data: bytes) -> Float32:
@@ -81,6 +97,7 @@ class PlainVectors:
     def __init__(self) -> None:
         self.points: dict[str, dict[str, Point]] = {}
         self.limits: list[int] = []
+        self.with_vectors: list[bool] = []  # of every search
 
     def ensure_collection(self, spec: CollectionSpec) -> None:
         self.points.setdefault(spec.name, {})
@@ -116,10 +133,17 @@ class PlainVectors:
         catalog: str | None = None,
         score_threshold: float | None = None,
         timeout: float | None = None,
+        with_vectors: bool = False,
     ) -> list[ScoredPoint]:
         self.limits.append(limit)
+        self.with_vectors.append(with_vectors)
         scored = [
-            ScoredPoint(each.id, float(each.vector @ vector), each.payload)
+            ScoredPoint(
+                each.id,
+                float(each.vector @ vector),
+                each.payload,
+                each.vector if with_vectors else None,
+            )
             for each in self.points.get(collection, {}).values()
             if (where is None or _matches(where, each)) and _is_of(catalog, each)
         ]

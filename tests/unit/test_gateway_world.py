@@ -28,6 +28,7 @@ from shelflens.v1 import catalogs_pb2 as pb
 from shelflens.v1 import (
     catalogs_pb2_grpc,
     dead_letters_pb2_grpc,
+    evaluation_pb2_grpc,
     models_pb2_grpc,
     search_pb2_grpc,
 )
@@ -58,6 +59,7 @@ class World:
         self.catalogs = catalogs_pb2_grpc.CatalogServiceStub(self.channel)
         self.models = models_pb2_grpc.ModelServiceStub(self.channel)
         self.search = search_pb2_grpc.SearchServiceStub(self.channel)
+        self.evaluations = evaluation_pb2_grpc.EvaluationServiceStub(self.channel)
         self.dead_letters = dead_letters_pb2_grpc.DeadLetterServiceStub(self.channel)
         self.operations = operations_pb2_grpc.OperationsStub(self.channel)
 

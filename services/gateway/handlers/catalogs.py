@@ -13,6 +13,7 @@ from services.gateway.handlers.transactions import A, Change, Once, Transactions
 from services.gateway.settings import GatewayLimits
 
 BASE_MODEL = "base"
+_MOST_PHOTO_DAYS = 3_650
 
 
 class Catalogs:
@@ -28,14 +29,17 @@ class Catalogs:
         display_name: str,
         model: str | ExternalModel,
         once: Once[Catalog, A],
+        photo_days: int = 0,
     ) -> A:
         """`model` is an id, empty for the built-in one, or describes a model that runs elsewhere.
+        Users' photos are kept with feedback for `photo_days`, 0 to 3,650.
 
         Raises InvalidArgument, AlreadyExists (CATALOG_EXISTS), NotFound (MODEL_NOT_FOUND),
         FailedPrecondition (MODEL_NAME_TAKEN).
         """
         names.check_id(catalog, "catalog_id")
         label = checked_label(display_name, "catalog.display_name", self._limits)
+        _check_days(photo_days)
 
         def work(change: Change) -> Catalog:
             name = model or BASE_MODEL
@@ -43,7 +47,10 @@ class Catalogs:
                 register_external(change.tx, name, change.now)
                 name = name.name
             shared = self._limits.share_collections
-            return change.tx.catalogs.create(catalog, label, name, change.now, shared=shared)
+            made = change.tx.catalogs.create(catalog, label, name, change.now, shared=shared)
+            if photo_days:
+                made = change.tx.catalogs.keep_photos(catalog, photo_days, change.now)
+            return made
 
         return await self._transactions.write_once(work, once)
 
@@ -55,11 +62,20 @@ class Catalogs:
         """At most `limit` catalogues with ids greater than `after`."""
         return await self._transactions.read(lambda tx: tx.catalogs.page(after, limit))
 
-    async def update(self, catalog: str, display_name: str | None, model: str | None) -> Catalog:
-        """Renames it; None leaves a field alone.
+    async def update(
+        self,
+        catalog: str,
+        display_name: str | None,
+        model: str | None,
+        photo_days: int | None = None,
+    ) -> Catalog:
+        """Renames it, or changes how long photos are kept; None leaves a field alone. With 0
+        `photo_days` those that are kept go too.
 
-        Raises NotFound; InvalidArgument (IMMUTABLE_FIELD) for another model than it has.
+        Raises NotFound; InvalidArgument (PHOTO_DAYS_OUT_OF_RANGE, and IMMUTABLE_FIELD for another
+        model than it has).
         """
+        _check_days(photo_days or 0)
 
         def work(change: Change) -> Catalog:
             found = change.tx.catalogs.get(catalog)
@@ -70,10 +86,12 @@ class Catalogs:
                     "embeds the images anew beside the search",
                     reason="IMMUTABLE_FIELD",
                 )
-            if display_name is None:
-                return found
-            label = checked_label(display_name, "catalog.display_name", self._limits)
-            return change.tx.catalogs.rename(catalog, label, change.now)
+            if display_name is not None:
+                label = checked_label(display_name, "catalog.display_name", self._limits)
+                found = change.tx.catalogs.rename(catalog, label, change.now)
+            if photo_days is not None:
+                found = change.tx.catalogs.keep_photos(catalog, photo_days, change.now)
+            return found
 
         return await self._transactions.write(work)
 
@@ -133,6 +151,15 @@ def check_empty(tx: Records, catalog: str, force: bool) -> None:
             f"catalogs/{catalog} has {found.product_count} products: set force to delete them too",
             reason="CATALOG_NOT_EMPTY",
             metadata={"catalog": catalog, "product_count": str(found.product_count)},
+        )
+
+
+def _check_days(days: int) -> None:
+    if not 0 <= days <= _MOST_PHOTO_DAYS:
+        raise InvalidArgument.field(
+            "catalog.feedback_photo_days",
+            f"{days} is not from 0 to {_MOST_PHOTO_DAYS}",
+            reason="PHOTO_DAYS_OUT_OF_RANGE",
         )
 
 

@@ -9,7 +9,10 @@ from services.core.deployment_ports import Deployment, DeploymentState
 from services.core.domain.errors import ShelflensError
 from services.core.ports import Embedder, Float32
 from services.core.record_ports import RecordStore
-from services.gateway.handlers.candidates import Candidates, Ranked, Wanted
+from services.gateway.handlers.budgets import Course, StageCosts
+from services.gateway.handlers.candidates import Ranked, Wanted
+from services.gateway.handlers.queries import Photo, fused
+from services.gateway.handlers.staged_candidates import StagedCandidates
 from services.gateway.handlers.stopwatch import Stopwatch
 from services.gateway.handlers.threads import Threads, within
 from services.gateway.settings import GatewayLimits
@@ -23,7 +26,7 @@ class Searched:
     """A photo that was answered: by whom, its embedding there, and what was wanted."""
 
     live: Deployment
-    photo: bytes
+    photo: Photo
     embedding: Float32
     wanted: Wanted
 
@@ -38,7 +41,7 @@ class Comparisons:
         self,
         records: RecordStore,
         embedder: Embedder,
-        candidates: Candidates,
+        candidates: StagedCandidates,
         limits: GatewayLimits,
     ) -> None:
         self._records = records
@@ -76,10 +79,9 @@ class Comparisons:
         new = await self._threads.call(self._other, searched.live)
         if new.state is not DeploymentState.BUILDING:
             return
-        embedded = await self._embedder.embed(
-            searched.photo, new.model_digest, stopwatch.remaining()
-        )
-        await self._threads.call(self._note, searched, new, embedded.embedding, stopwatch)
+        made = await searched.photo.embed(self._embedder, new.model_digest, stopwatch.remaining())
+        embedding = fused(made, new.distance).embedding
+        await self._threads.call(self._note, searched, new, embedding, stopwatch)
 
     def _other(self, live: Deployment) -> Deployment:
         with self._records.begin(snapshot=False) as tx:
@@ -90,8 +92,9 @@ class Comparisons:
     ) -> None:
         # Thresholds belong to one model; both rankings are made anew, so that they are alike.
         wanted = replace(searched.wanted, top_k=FIRST, offset=0, count=FIRST, score_threshold=None)
-        before = self._candidates.rank(searched.live, searched.embedding, wanted, stopwatch)
-        after = self._candidates.rank(new, embedding, wanted, stopwatch)
+        course = Course(wanted.stages, stopwatch, StageCosts())  # without a latency budget
+        before = self._candidates.rank(searched.live, searched.embedding, wanted, course)
+        after = self._candidates.rank(new, embedding, wanted, course)
         same, overlap = compared(before, after)
         with self._records.begin(write=True) as tx:
             tx.deployments.note_comparison(new.catalog, new.number, 1, int(same), overlap)

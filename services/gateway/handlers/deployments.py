@@ -7,9 +7,12 @@ from typing import Any
 from services.core.deployment_ports import Deployment, DeploymentState
 from services.core.domain import names
 from services.core.domain.errors import FailedPrecondition, InvalidArgument
+from services.core.domain.evaluation import EvaluationOptions, Gate
+from services.core.domain.evaluation_requests import with_gate
 from services.core.domain.operations import Operation, OperationKind
 from services.core.ports import VectorStore
 from services.core.record_ports import Records
+from services.gateway.handlers.evaluations import check_dataset
 from services.gateway.handlers.model_sources import embedding_model
 from services.gateway.handlers.threads import Threads
 from services.gateway.handlers.transactions import A, Change, Once, Transactions
@@ -22,7 +25,8 @@ QUANTIZATIONS = ("none", "int8")
 class Wish:
     """A model (id) to deploy, and how. `storage` holds fields of CollectionSpec that are chosen.
 
-    Searches are compared for `compare_seconds` at most, 0 is the usual time.
+    Searches are compared for `compare_seconds` at most, 0 is the usual time. With a `gate` it is
+    measured against the live model first.
     """
 
     model: str
@@ -30,6 +34,7 @@ class Wish:
     compare_searches: int = 0
     compare_seconds: int = 0
     discard_old: bool = False
+    gate: Gate | None = None
 
     def __post_init__(self) -> None:
         quantization = self.storage.get("quantization", "none")
@@ -68,7 +73,9 @@ class Deployments:
         """Starts to fill a new collection by another model.
 
         Raises InvalidArgument, NotFound (CATALOG_NOT_FOUND, MODEL_NOT_FOUND), FailedPrecondition
-        (MODEL_HAS_NO_EMBEDDER, ALREADY_DEPLOYED, DEPLOY_RUNNING).
+        (MODEL_HAS_NO_EMBEDDER, ALREADY_DEPLOYED, DEPLOY_RUNNING). Of a gate: NotFound
+        (DATASET_NOT_FOUND), FailedPrecondition (DATASET_UNFINISHED, DATASET_FAILED),
+        InvalidArgument (OTHER_CATALOG).
         """
         self._check(wish)
 
@@ -78,6 +85,7 @@ class Deployments:
             found = tx.models.get(wish.model)
             embedding_model(found)
             _check_other(tx.catalogs.deployment(catalog), found.digest, wish)
+            _check_gate(tx, catalog, wish.gate)
             made = tx.deployments.add(catalog, wish.model, wish.storage, change.now)
             request = {
                 "deployment": made.number,
@@ -88,6 +96,7 @@ class Deployments:
                 "discard_old": wish.discard_old,
                 "image_count": count,
             }
+            request = with_gate(request, wish.gate)
             return change.operation(OperationKind.DEPLOY, catalog, revision, request)
 
         # Not while others wait to write: it may take seconds.
@@ -167,6 +176,19 @@ def collection_entry(deployment: Deployment) -> list[str]:
     Empty where it is the deployment's own.
     """
     return [deployment.collection, deployment.tenant]
+
+
+def _check_gate(tx: Records, catalog: str, gate: Gate | None) -> None:
+    if gate is None:
+        return
+    dataset = tx.datasets.get(gate.dataset)
+    check_dataset(dataset, EvaluationOptions())
+    if dataset.catalog != catalog:
+        raise InvalidArgument.field(
+            "gate.dataset",
+            f"{names.dataset_name(dataset.id)} is of {names.catalog_name(dataset.catalog)}",
+            reason="OTHER_CATALOG",
+        )
 
 
 def _check_other(live: Deployment, digest: str, wish: Wish) -> None:

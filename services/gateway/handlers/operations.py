@@ -13,7 +13,13 @@ from services.core.record_ports import Records
 from services.gateway.handlers.threads import Threads
 from services.gateway.handlers.transactions import Change, Transactions
 
-CANCELLABLE = (OperationKind.IMPORT, OperationKind.CREATE_MODEL, OperationKind.DEPLOY)
+CANCELLABLE = (
+    OperationKind.IMPORT,
+    OperationKind.CREATE_MODEL,
+    OperationKind.DEPLOY,
+    OperationKind.CREATE_DATASET,
+    OperationKind.EVALUATE,
+)
 log = logging.getLogger(__name__)
 
 

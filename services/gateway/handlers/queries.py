@@ -1,20 +1,52 @@
 """What a search looks for, and how it becomes a vector."""
 
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from services.core.deployment_ports import Deployment
 from services.core.domain import names
-from services.core.domain.errors import FailedPrecondition, InvalidArgument
-from services.core.ports import Float32, VectorStore
+from services.core.domain.errors import FailedPrecondition, InvalidArgument, InvalidImage
+from services.core.ports import Embedder, Float32, QueryEmbedding, VectorStore
+from services.imaging.headers import inspect
+from services.imaging.limits import ImageLimits
+from services.retrieval.fusing import fuse
 
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """The bytes of the user's photo."""
+    """The bytes of the user's photo, and of `more` photos of the same product."""
 
     data: bytes = field(repr=False)
+    more: tuple[bytes, ...] = field(default=(), repr=False)
+
+    def check(self, limits: ImageLimits) -> None:
+        """Raises InvalidImage, which names the photo where it is not the first."""
+        for number, data in enumerate((self.data, *self.more)):
+            with _of_photo(number):
+                inspect(data, limits)
+
+    async def embed(
+        self,
+        embedder: Embedder,
+        digest: str,
+        timeout: float,  # noqa: ASYNC109 - what is left of a deadline
+    ) -> list[QueryEmbedding]:
+        """One embedding a photo, made side by side. Raises as Embedder.embed."""
+        if not self.more:
+            return [await embedder.embed(self.data, digest, timeout)]
+        works = [
+            asyncio.ensure_future(_embed(embedder, number, data, digest, timeout))
+            for number, data in enumerate((self.data, *self.more))
+        ]
+        try:
+            return await asyncio.gather(*works)
+        finally:
+            for each in works:
+                each.cancel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +105,36 @@ class Vector:
 
 
 Query = Photo | StoredImage | Vector
+
+
+def fused(embedded: Sequence[QueryEmbedding], distance: str) -> QueryEmbedding:
+    """One embedding of the product that all photos show; of their times the longest count."""
+    if len(embedded) == 1:
+        return embedded[0]
+    vector = fuse(np.stack([each.embedding for each in embedded]), distance)
+    stages = {stage for each in embedded for stage in each.timings_ms}
+    times = {stage: max(each.timings_ms.get(stage, 0.0) for each in embedded) for stage in stages}
+    return QueryEmbedding(vector, float(np.linalg.norm(vector)), times)
+
+
+async def _embed(
+    embedder: Embedder, number: int, data: bytes, digest: str, seconds: float
+) -> QueryEmbedding:
+    with _of_photo(number):
+        return await embedder.embed(data, digest, seconds)
+
+
+@contextmanager
+def _of_photo(number: int) -> Iterator[None]:
+    """Names the photo in an error about it."""
+    try:
+        yield
+    except InvalidImage as error:
+        if number == 0:
+            raise
+        field = f"more_photos[{number - 1}]"
+        raise InvalidImage(
+            f"{field}: {error.message}",
+            reason=error.reason,
+            metadata=error.metadata | {"field": field},
+        ) from error

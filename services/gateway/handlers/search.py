@@ -1,20 +1,25 @@
 """The use case of searching: query, vector, candidates, page."""
 
 import asyncio
+import hashlib
 from dataclasses import dataclass
 
 from services.core.deployment_ports import Deployment
 from services.core.domain.errors import FailedPrecondition, NotFound
 from services.core.domain.external_model import is_external, no_embedder
-from services.core.ports import Embedder, Float32, QueryEmbedding, VectorStore
+from services.core.domain.stages import Stages
+from services.core.ports import Embedder, Float32, ObjectStore, QueryEmbedding, VectorStore
 from services.core.record_ports import Records, RecordStore
-from services.gateway.handlers.candidates import Candidates, Ranked, Wanted
+from services.gateway.handlers.budgets import Course, StageCosts
+from services.gateway.handlers.candidates import Ranked, Wanted
 from services.gateway.handlers.comparing import Comparisons, Searched
-from services.gateway.handlers.queries import Photo, Query, StoredImage, Vector
+from services.gateway.handlers.explaining import Explaining
+from services.gateway.handlers.queries import Photo, Query, StoredImage, Vector, fused
+from services.gateway.handlers.staged_candidates import StagedCandidates
 from services.gateway.handlers.stopwatch import Stopwatch
 from services.gateway.handlers.threads import Threads, within
+from services.gateway.handlers.verdicts import Verdict, Verdicts
 from services.gateway.settings import GatewayLimits
-from services.imaging.headers import inspect
 
 # What a search may meet whose deployment was removed after it was read.
 _MAY_BE_REMOVED = ("MODEL_NOT_LOADED", "IMAGE_NOT_SEARCHABLE")
@@ -22,10 +27,22 @@ _MAY_BE_REMOVED = ("MODEL_NOT_LOADED", "IMAGE_NOT_SEARCHABLE")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A page of results and what it was made with. `timings`: milliseconds by stage."""
+    """A page of results and what it was made with.
+
+    `stages` are those that ran, `skipped` those that did not fit into the latency budget. `photo`
+    is the SHA-256 of what was searched with, empty for an embedding. `explanations` are PNGs for
+    the first results of the page. `warnings` are sentences for people. `timings`: milliseconds by
+    stage.
+    """
 
     ranked: Ranked
     deployment: Deployment
+    stages: Stages
+    skipped: tuple[str, ...]
+    verdict: Verdict | None
+    photo: str
+    explanations: tuple[bytes, ...]
+    warnings: tuple[str, ...]
     timings: dict[str, float]
 
 
@@ -37,6 +54,7 @@ class Search:
         records: RecordStore,
         vectors: VectorStore,
         embedder: Embedder,
+        objects: ObjectStore,
         threads: Threads,
         limits: GatewayLimits,
     ) -> None:
@@ -47,7 +65,10 @@ class Search:
         self._limits = limits
         self._last_digests: dict[str, str] = {}  # catalogue -> model of its last search
         self._embed_here: set[str] = set()  # models that were found to run here
-        self._candidates = Candidates(vectors, records, limits.candidates)
+        self._costs = StageCosts()
+        self._candidates = StagedCandidates(vectors, records, limits.candidates)
+        self._verdicts = Verdicts(records, vectors)
+        self._explaining = Explaining(embedder, objects, threads)
         self._comparisons = Comparisons(records, embedder, self._candidates, limits)
 
     async def search(self, catalog: str, query: Query, wanted: Wanted, budget: float) -> Answer:
@@ -89,20 +110,38 @@ class Search:
     ) -> Answer:
         source: Float32 | StoredImage | Vector
         if isinstance(query, Photo):
-            deployment, embedded = await self._embed(catalog, query, stopwatch)
+            opened, embedded = await self._embed(catalog, query, wanted, stopwatch)
             stopwatch.add(embedded.timings_ms)
             source = embedded.embedding
         else:
-            deployment = await self._threads.call(self._open, catalog, query, stopwatch)
+            opened = await self._threads.call(self._open, catalog, query, wanted, stopwatch)
             source = query
-        ranked = await self._threads.call(self._rank, deployment, source, wanted, stopwatch)
+        deployment = opened.deployment
+        course = Course(
+            wanted.stages, stopwatch, self._costs, wanted.latency_budget, wanted.settled
+        )
+        ranked, verdict = await self._threads.call(self._rank, deployment, source, wanted, course)
         if isinstance(query, Photo) and deployment.comparing:
-            self._comparisons.begin(Searched(deployment, query.data, embedded.embedding, wanted))
-        return Answer(ranked, deployment, stopwatch.timings())
+            self._comparisons.begin(Searched(deployment, query, embedded.embedding, wanted))
+        pictures, warning = await self._explaining.explain(
+            query, ranked, wanted.explain, deployment.model_digest, course
+        )
+        warnings = (*(verdict.warnings if verdict else ()), *([warning] if warning else ()))
+        return Answer(
+            ranked,
+            deployment,
+            course.ran,
+            course.skipped,
+            verdict,
+            opened.photo,
+            pictures,
+            warnings,
+            stopwatch.timings(),
+        )
 
     async def _embed(
-        self, catalog: str, photo: Photo, stopwatch: Stopwatch
-    ) -> tuple[Deployment, QueryEmbedding]:
+        self, catalog: str, photo: Photo, wanted: Wanted, stopwatch: Stopwatch
+    ) -> "tuple[_Opened, QueryEmbedding]":
         """The live deployment and the photo's embedding by its model, both at once.
 
         The embedding begins with the model that the catalogue's last search found; should the
@@ -111,11 +150,13 @@ class Search:
         guess = self._last_digests.get(catalog)
         begun = self._begin(photo, guess, stopwatch) if guess else None
         try:
-            deployment = await self._threads.call(self._open, catalog, photo, stopwatch)
-            digest = self._last_digests[catalog] = deployment.model_digest
+            opened = await self._threads.call(self._open, catalog, photo, wanted, stopwatch)
+            digest = self._last_digests[catalog] = opened.deployment.model_digest
             if begun is None or digest != guess:
-                return deployment, await self._begin(photo, digest, stopwatch)
-            return deployment, await begun
+                embedded = await self._begin(photo, digest, stopwatch)
+            else:
+                embedded = await begun
+            return opened, fused(embedded, opened.deployment.distance)
         except NotFound:
             self._last_digests.pop(catalog, None)
             raise
@@ -125,24 +166,25 @@ class Search:
 
     def _begin(
         self, photo: Photo, digest: str, stopwatch: Stopwatch
-    ) -> "asyncio.Task[QueryEmbedding]":
-        work = self._embedder.embed(photo.data, digest, stopwatch.remaining())
+    ) -> "asyncio.Task[list[QueryEmbedding]]":
+        work = photo.embed(self._embedder, digest, stopwatch.remaining())
         task = asyncio.ensure_future(work)
         # One that is thrown away may have failed, which is nobody's business then.
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
 
-    def _open(self, catalog: str, query: Query, stopwatch: Stopwatch) -> Deployment:
+    def _open(self, catalog: str, query: Query, wanted: Wanted, stopwatch: Stopwatch) -> "_Opened":
         """Reads the deployment, once a search, and looks at the query."""
         with stopwatch.stage("records"), self._records.begin(snapshot=False) as tx:
             deployment = tx.catalogs.deployment(catalog)
-            if isinstance(query, Photo):
+            if isinstance(query, Photo) or wanted.explain:
                 self._check_embedder(tx, deployment)
             if isinstance(query, StoredImage):
                 tx.products.get_image(catalog, query.product, query.sha256)
         if isinstance(query, Photo):
-            inspect(query.data, self._limits.photo)
-        return deployment
+            query.check(self._limits.photo)
+            return _Opened(deployment, hashlib.sha256(query.data).hexdigest())
+        return _Opened(deployment, query.sha256 if isinstance(query, StoredImage) else "")
 
     def _check_embedder(self, tx: Records, deployment: Deployment) -> None:
         digest = deployment.model_digest
@@ -156,11 +198,25 @@ class Search:
         deployment: Deployment,
         source: Float32 | StoredImage | Vector,
         wanted: Wanted,
-        stopwatch: Stopwatch,
-    ) -> Ranked:
+        course: Course,
+    ) -> tuple[Ranked, Verdict | None]:
         if isinstance(source, StoredImage):
-            with stopwatch.stage("search"):
+            with course.stopwatch.stage("search"):
                 source = source.fetch(deployment, self._vectors)
         elif isinstance(source, Vector):
             source = source.checked(deployment)
-        return self._candidates.rank(deployment, source, wanted, stopwatch)
+        ranked = self._candidates.rank(deployment, source, wanted, course)
+        scores = ranked.scores
+        if len(scores) == 1 and wanted.score_threshold is not None:
+            # A second result was left out, perhaps: its score is at most the threshold.
+            scores = (*scores, wanted.score_threshold)
+        counts = not wanted.offset
+        return ranked, self._verdicts.judge(deployment, course.ran, scores, counts=counts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The live deployment, and the SHA-256 of the photo or image that is searched with."""
+
+    deployment: Deployment
+    photo: str

@@ -4,7 +4,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-STAGES = ("queue", "decode", "embed", "search", "records", "total")
+STAGES = (
+    "queue", "decode", "embed", "search", "expand", "rerank", "fold", "diversify", "records",
+    "explain", "total",
+)  # fmt: skip
 
 
 class Stopwatch:
@@ -29,12 +32,15 @@ class Stopwatch:
         for name, value in milliseconds.items():
             self._milliseconds[name] = self._milliseconds.get(name, 0.0) + value
 
+    def elapsed(self) -> float:
+        """Milliseconds since its making."""
+        return (time.perf_counter() - self._start) * 1e3
+
     def remaining(self) -> float:
         """Seconds left of the budget, at least a millisecond."""
-        return max(self._budget - (time.perf_counter() - self._start), 1e-3)
+        return max(self._budget - self.elapsed() / 1e3, 1e-3)
 
     def timings(self) -> dict[str, float]:
         """Milliseconds by stage, in the order of the stages, with the total until now."""
-        total = (time.perf_counter() - self._start) * 1e3
-        measured = {**self._milliseconds, "total": total}
+        measured = {**self._milliseconds, "total": self.elapsed()}
         return {name: measured[name] for name in STAGES if name in measured}

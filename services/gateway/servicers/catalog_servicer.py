@@ -71,8 +71,8 @@ class CatalogServicer(catalogs_pb2_grpc.CatalogServiceServicer):
     async def CreateCatalog(self, request: pb.CreateCatalogRequest, context: Context) -> pb.Catalog:
         call = once(request, request.request_id, pb.Catalog, convert.catalog_message)
         model = convert.created_model(request)
-        label = request.catalog.display_name
-        return await self._catalogs.create(request.catalog_id, label, model, call)
+        label, days = request.catalog.display_name, request.catalog.feedback_photo_days
+        return await self._catalogs.create(request.catalog_id, label, model, call, days)
 
     async def GetCatalog(self, request: pb.GetCatalogRequest, context: Context) -> pb.Catalog:
         return convert.catalog_message(
@@ -94,7 +94,9 @@ class CatalogServicer(catalogs_pb2_grpc.CatalogServiceServicer):
         fields = written_fields(request.catalog, request.update_mask)
         label = request.catalog.display_name if "display_name" in fields else None
         model = convert.model_id(request.catalog.model) if "model" in fields else None
-        return convert.catalog_message(await self._catalogs.update(catalog, label, model or None))
+        days = request.catalog.feedback_photo_days if "feedback_photo_days" in fields else None
+        found = await self._catalogs.update(catalog, label, model or None, days)
+        return convert.catalog_message(found)
 
     async def DeleteCatalog(
         self, request: pb.DeleteCatalogRequest, context: Context

@@ -69,6 +69,7 @@ def catalog_message(catalog: Catalog) -> pb.Catalog:
         index_time=timestamp(catalog.index_time),
         embedding_dimension=catalog.dimension,
         external_embeddings=catalog.external,
+        feedback_photo_days=catalog.feedback_photo_days,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from services.core.deployment_ports import Deployment, DeploymentState, ModelRecord
 from services.core.domain import names
 from services.core.domain.errors import InvalidArgument, NotFound
+from services.core.domain.evaluation import Gate
 from services.core.domain.external_model import is_external
 from services.core.domain.model import BUILT_IN, LinearSpec, Member, Model
 from services.core.domain.model_spec import ModelSpec
@@ -126,6 +127,17 @@ def read_wish(request: pb.DeployModelRequest) -> Wish:
         compare_searches=request.compare_searches,
         compare_seconds=request.compare_seconds,
         discard_old=request.discard_old,
+        gate=_gate(request.gate) if request.HasField("gate") else None,
+    )
+
+
+def _gate(message: pb.DeployGate) -> Gate:
+    """Raises InvalidArgument (GATE_INVALID)."""
+    return Gate(
+        dataset=names.parse(message.dataset, "datasets/*", "gate.dataset")[0],
+        metric=message.metric or "map@10",
+        minimum=message.minimum_difference,
+        override=message.override,
     )
 
 
@@ -157,6 +169,7 @@ def deployment_message(shown: Shown) -> pb.Deployment:
         on_disk=each.storage.get("on_disk") or False,
         shared=each.shared,
         comparison=pb.Comparison(**comparison) if comparison else None,
+        gate=pb.GateOutcome(**each.gate) if each.gate else None,
     )
 
 

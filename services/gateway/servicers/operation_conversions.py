@@ -18,9 +18,17 @@ from services.core.runtime.grpc_errors import to_status
 from services.gateway.servicers.conversions import timestamp
 from services.gateway.servicers.model_conversions import made_deployment, made_model
 from shelflens.v1 import catalogs_pb2 as pb
+from shelflens.v1 import evaluation_pb2 as evaluations
 from shelflens.v1 import models_pb2 as models
 
 _MODEL_KINDS = (OperationKind.CREATE_MODEL, OperationKind.DEPLOY, OperationKind.DROP_DEPLOYMENT)
+# What they made is a resource, or gone.
+_EMPTY = (
+    OperationKind.DELETE_CATALOG,
+    OperationKind.DROP_DEPLOYMENT,
+    OperationKind.CREATE_DATASET,
+    OperationKind.EVALUATE,
+)
 
 
 def operation_message(operation: Operation) -> operations_pb2.Operation:
@@ -51,6 +59,17 @@ def _metadata(operation: Operation) -> Message:
         )
     if operation.kind in _MODEL_KINDS:
         return _model_metadata(operation)
+    if operation.kind is OperationKind.CREATE_DATASET:
+        return evaluations.CreateDatasetMetadata(
+            dataset=names.dataset_name(operation.request["dataset"]),
+            create_time=timestamp(operation.create_time),
+        )
+    if operation.kind is OperationKind.EVALUATE:
+        return evaluations.EvaluateMetadata(
+            evaluation=names.evaluation_name(operation.request["evaluation"]),
+            step=operation.result.get("step", ""),
+            create_time=timestamp(operation.create_time),
+        )
     return pb.ImportProductsMetadata(
         catalog=catalog,
         display_name=operation.request.get("display_name", ""),
@@ -87,7 +106,7 @@ def _model_metadata(operation: Operation) -> Message:
 
 
 def _response(operation: Operation) -> Message:
-    if operation.kind in (OperationKind.DELETE_CATALOG, OperationKind.DROP_DEPLOYMENT):
+    if operation.kind in _EMPTY:
         return Empty()
     if operation.kind is OperationKind.CREATE_MODEL:
         return made_model(operation.result, operation.request["model"])

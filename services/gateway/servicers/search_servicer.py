@@ -7,11 +7,14 @@ from functools import partial
 
 from services.core.domain import names
 from services.core.runtime.grpc_errors import to_status
+from services.gateway.handlers.feedback import UserFeedback
 from services.gateway.handlers.search import Search
 from services.gateway.servicers.deadlines import Context, budget
+from services.gateway.servicers.feedback_methods import FeedbackMethods
 from services.gateway.servicers.pagination import Page, read_page
 from services.gateway.servicers.search_conversions import (
     answer_message,
+    next_offset,
     read_hits_per_result,
     read_query,
     read_wanted,
@@ -22,11 +25,12 @@ from shelflens.v1 import search_pb2 as pb
 from shelflens.v1 import search_pb2_grpc
 
 
-class SearchServicer(search_pb2_grpc.SearchServiceServicer):
-    """Answers which products look like a photo."""
+class SearchServicer(FeedbackMethods, search_pb2_grpc.SearchServiceServicer):
+    """Answers which products look like a photo, and is told whether they do."""
 
-    def __init__(self, search: Search, limits: GatewayLimits) -> None:
+    def __init__(self, search: Search, feedback: UserFeedback, limits: GatewayLimits) -> None:
         self._search = search
+        self._feedback = feedback
         self._limits = limits
 
     async def SearchProducts(
@@ -65,7 +69,8 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         query = read_query(request, catalog)
         answer = await self._search.search(catalog, query, wanted, seconds)
         end = wanted.offset + wanted.count
-        token = page.token(str(end)) if page and end < answer.ranked.total else ""
+        further = page is not None and end < answer.ranked.total
+        token = page.token(next_offset(end, answer)) if page and further else ""
         return answer_message(answer, hits_per_result, request.include_timings, token)
 
     def _page(self, request: pb.SearchProductsRequest) -> Page | None:
