@@ -96,11 +96,12 @@ def test_an_import_that_is_not_waited_for_can_be_waited_for_later(
 def test_search_prints_the_documented_json(shell: Shell, source: Path) -> None:
     shell("import", "shop", source)
     said = shell("search", "shop", source.parent / "a.jpg", "--json", "-k", "1")
-    assert set(said.json) == {"results", "model", "index_time", "timings_ms"}
+    always = {"results", "model", "index_time", "timings_ms"}
+    assert set(said.json) == always | {"verdict", "skipped_stages", "warnings", "feedback_token"}
     (result,) = said.json["results"]
     expected = {"product", "sku", "title", "category", "score", "image", "hits"}
-    assert set(result) == expected | {"parent", "price", "stock"}
-    assert set(result["hits"][0]) == {"image", "score"}
+    assert set(result) == expected | {"parent", "price", "stock", "reranked", "folded_products"}
+    assert set(result["hits"][0]) == {"image", "score", "reranked"}
     assert said.json["timings_ms"] == {"total": 1.5}
     assert said.err == ""
 

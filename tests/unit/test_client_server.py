@@ -18,10 +18,12 @@ from shelflens.v1 import catalogs_pb2 as pb
 from shelflens.v1 import (
     catalogs_pb2_grpc,
     dead_letters_pb2_grpc,
+    evaluation_pb2_grpc,
     models_pb2_grpc,
     search_pb2_grpc,
 )
 from tests.unit.client_server_contents import ContentMethods
+from tests.unit.client_server_evaluations import EvaluationMethods
 from tests.unit.client_server_letters import DeadLetterMethods
 from tests.unit.client_server_models import ModelMethods
 from tests.unit.client_server_search import SearchMethods
@@ -31,8 +33,10 @@ from tests.unit.test_client_server_state import make_status
 class MemoryServer(
     ContentMethods,
     DeadLetterMethods,
+    EvaluationMethods,
     ModelMethods,
     SearchMethods,
+    evaluation_pb2_grpc.EvaluationServiceServicer,
     models_pb2_grpc.ModelServiceServicer,
     dead_letters_pb2_grpc.DeadLetterServiceServicer,
     catalogs_pb2_grpc.CatalogServiceServicer,
@@ -266,6 +270,7 @@ def serving(server: MemoryServer, port: int = 0) -> Iterator[str]:
         operations_pb2_grpc.add_OperationsServicer_to_server,
         dead_letters_pb2_grpc.add_DeadLetterServiceServicer_to_server,
         models_pb2_grpc.add_ModelServiceServicer_to_server,
+        evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server,
     ]
     for add in register:
         add(server, grpc_server)
@@ -278,7 +283,7 @@ def serving(server: MemoryServer, port: int = 0) -> Iterator[str]:
 
 
 def test_the_server_of_these_tests_implements_every_method_of_the_contract() -> None:
-    for contract in MemoryServer.__bases__[4:]:
+    for contract in MemoryServer.__bases__[5:]:
         methods = [name for name in vars(contract) if name[0].isupper()]
         assert methods
         assert all(getattr(MemoryServer, each) is not vars(contract)[each] for each in methods)

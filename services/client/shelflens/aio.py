@@ -13,14 +13,26 @@ from collections.abc import (
     Awaitable,
     Callable,
 )
+from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import grpc
 import grpc.aio
 
-from shelflens import convert, values
-from shelflens.calls import catalogs, contents, dead_letters, images, models, operations, products
+from shelflens import values
+from shelflens.aio_downloads import AsyncDownloads
+from shelflens.calls import (
+    catalogs,
+    contents,
+    dead_letters,
+    evaluations,
+    feedback,
+    images,
+    models,
+    operations,
+    products,
+)
 from shelflens.calls.call import Call, Pages, describe
 from shelflens.calls.images import Photo
 from shelflens.calls.search import Answer, PhotoStream, SearchOptions, search_products
@@ -28,6 +40,7 @@ from shelflens.channel import OPTIONS, Stubs, choose_target
 from shelflens.client import Client
 from shelflens.errors import DeadlineExceeded, Unavailable
 from shelflens.faults import from_rpc
+from shelflens.importing.in_thread import in_thread
 from shelflens.importing.options import ImportOptions
 from shelflens.importing.progress import OnNote, OnProgress, Progress, ignore
 from shelflens.importing.run import Import
@@ -58,7 +71,7 @@ def _paging(
     return method
 
 
-class AsyncClient:
+class AsyncClient(AsyncDownloads):
     """Talks to one server from one event loop; arguments as for `Client`."""
 
     create_catalog = _awaiting(catalogs.create_catalog)
@@ -92,6 +105,21 @@ class AsyncClient:
     erase = _awaiting(contents.erase)
 
     search = _awaiting(search_products)
+
+    create_dataset = _awaiting(evaluations.create_dataset)
+    get_dataset = _awaiting(evaluations.get_dataset)
+    list_datasets = _paging(evaluations.list_datasets)
+    delete_dataset = _awaiting(evaluations.delete_dataset)
+    create_evaluation = _awaiting(evaluations.create_evaluation)
+    get_evaluation = _awaiting(evaluations.get_evaluation)
+    list_evaluations = _paging(evaluations.list_evaluations)
+    cancel_evaluation = _awaiting(evaluations.cancel_evaluation)
+    delete_evaluation = _awaiting(evaluations.delete_evaluation)
+    list_calibrations = _awaiting(evaluations.list_calibrations)
+    delete_calibration = _awaiting(evaluations.delete_calibration)
+
+    record_feedback = _awaiting(feedback.record_feedback)
+    list_feedback = _paging(feedback.list_feedback)
 
     get_operation = _awaiting(operations.get_operation)
     list_operations = _paging(operations.list_operations)
@@ -137,38 +165,6 @@ class AsyncClient:
             for item in items:
                 yield item
             more = bool(token)
-
-    async def download_image(self, image: str) -> bytes:
-        """The stored bytes of one image."""
-        request = images.download_request(image)
-        try:
-            pieces = self._stubs.catalogs.DownloadImage(request, timeout=self.timeout)
-            return b"".join([piece.data async for piece in pieces])
-        except grpc.RpcError as error:
-            raise from_rpc(error, self.target) from None
-
-    async def download_import_errors(self, operation: str) -> AsyncIterator[bytes]:
-        """As `Client.download_import_errors`."""
-        request = contents.errors_request(operation)
-        async for each in self._stream("DownloadImportErrors", request):
-            yield each.data
-
-    async def export_embeddings(self, catalog: str) -> AsyncIterator[values.ImageEmbedding]:
-        """As `Client.export_embeddings`."""
-        request = contents.embeddings_request(catalog)
-        async for message in self._stream("ExportEmbeddings", request):
-            for each in convert.embeddings(message):
-                yield each
-
-    async def _stream(self, rpc: str, request: Any) -> AsyncIterator[Any]:
-        answers = getattr(self._stubs.catalogs, rpc)(request)
-        try:
-            async for message in answers:
-                yield message
-        except grpc.RpcError as error:
-            raise from_rpc(error, self.target) from None
-        finally:
-            answers.cancel()
 
     async def search_many(
         self,
@@ -244,24 +240,44 @@ class AsyncClient:
         `on_progress` and `on_note` are called in the event loop. Cancelling stops the upload; an
         import that the server has started runs on.
         """
-        loop = asyncio.get_running_loop()
-        with Client(self.target, timeout=self.timeout) as client:
-            task = await asyncio.to_thread(
-                Import,
-                client,
-                catalog,
-                source,
-                on_progress=lambda each: loop.call_soon_threadsafe(on_progress, each),
-                on_note=lambda each: loop.call_soon_threadsafe(on_note, each),
-                **options,
-            )
-            try:
-                operation = await asyncio.to_thread(task.upload_and_start)
-            except asyncio.CancelledError:
-                task.stop()
-                raise
+        operation = await self._with_import(
+            Import.upload_and_start, catalog, source, on_progress, on_note, options
+        )
         if not wait:
             return operation
         return await self.wait_operation(
             operation.name, on_progress=lambda each: on_progress(Progress.of_operation(each))
         )
+
+    async def make_dataset(
+        self,
+        dataset: str,
+        catalog: str,
+        queries: str | Path,
+        *,
+        allow_absent: bool = False,
+        wait: bool = True,
+        on_progress: OnProgress = ignore,
+        on_note: OnNote = ignore,
+        **options: Unpack[ImportOptions],
+    ) -> values.Dataset:
+        """As `Client.make_dataset`; files are read and sent by threads."""
+        manifest = await self._with_import(
+            partial(Import.upload, make_catalog=False),
+            catalog,
+            queries,
+            on_progress,
+            on_note,
+            options,
+        )
+        made = await self.create_dataset(
+            dataset, catalog, manifest, allow_absent=allow_absent, display_name=Path(queries).name
+        )
+        if wait:
+            await self.wait_operation(made.operation)
+            made = await self.get_dataset(dataset)
+        return made
+
+    async def _with_import(self, work: Callable[[Import], R], *source: Any) -> R:
+        with Client(self.target, timeout=self.timeout) as client:
+            return await in_thread(client, work, *source)

@@ -10,6 +10,7 @@ from google.longrunning import operations_pb2_grpc
 from shelflens.v1 import (
     catalogs_pb2_grpc,
     dead_letters_pb2_grpc,
+    evaluation_pb2_grpc,
     models_pb2_grpc,
     search_pb2_grpc,
 )
@@ -50,6 +51,7 @@ class Stubs:
         self.catalogs: Any = catalogs_pb2_grpc.CatalogServiceStub(self.channel)
         self.models: Any = models_pb2_grpc.ModelServiceStub(self.channel)
         self.search: Any = search_pb2_grpc.SearchServiceStub(self.channel)
+        self.evaluations: Any = evaluation_pb2_grpc.EvaluationServiceStub(self.channel)
         self.dead_letters: Any = dead_letters_pb2_grpc.DeadLetterServiceStub(self.channel)
         self.operations: Any = operations_pb2_grpc.OperationsStub(self.channel)
 

@@ -9,16 +9,27 @@ with Client("127.0.0.1:50051") as client:
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
+from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import grpc
 
-from shelflens import convert, values
-from shelflens.calls import catalogs, contents, dead_letters, images, models, operations, products
+from shelflens import values
+from shelflens.calls import (
+    catalogs,
+    contents,
+    dead_letters,
+    evaluations,
+    feedback,
+    images,
+    models,
+    operations,
+    products,
+)
 from shelflens.calls.call import Call, Pages, describe
 from shelflens.calls.images import Photo
 from shelflens.calls.search import Answer, PhotoStream, SearchOptions, search_products
 from shelflens.channel import OPTIONS, Stubs, choose_target
+from shelflens.downloads import Downloads
 from shelflens.errors import DeadlineExceeded, Unavailable
 from shelflens.faults import from_rpc
 from shelflens.importing.options import ImportOptions
@@ -47,7 +58,7 @@ def _paging(build: Callable[P, Pages[R]]) -> Callable[Concatenate["Client", P], 
     return method
 
 
-class Client:
+class Client(Downloads):
     """Talks to one server; safe to use from many threads.
 
     `target` is "host:port" (default: SHELFLENS_TARGET, else 127.0.0.1:50051); `timeout` is the
@@ -85,6 +96,21 @@ class Client:
     erase = _blocking(contents.erase)
 
     search = _blocking(search_products)
+
+    create_dataset = _blocking(evaluations.create_dataset)
+    get_dataset = _blocking(evaluations.get_dataset)
+    list_datasets = _paging(evaluations.list_datasets)
+    delete_dataset = _blocking(evaluations.delete_dataset)
+    create_evaluation = _blocking(evaluations.create_evaluation)
+    get_evaluation = _blocking(evaluations.get_evaluation)
+    list_evaluations = _paging(evaluations.list_evaluations)
+    cancel_evaluation = _blocking(evaluations.cancel_evaluation)
+    delete_evaluation = _blocking(evaluations.delete_evaluation)
+    list_calibrations = _blocking(evaluations.list_calibrations)
+    delete_calibration = _blocking(evaluations.delete_calibration)
+
+    record_feedback = _blocking(feedback.record_feedback)
+    list_feedback = _paging(feedback.list_feedback)
 
     get_operation = _blocking(operations.get_operation)
     list_operations = _paging(operations.list_operations)
@@ -129,39 +155,6 @@ class Client:
             items, token = self.run(pages.page(token))
             yield from items
             more = bool(token)
-
-    def download_image(self, image: str) -> bytes:
-        """The stored bytes of one image."""
-        request = images.download_request(image)
-        try:
-            pieces = self._stubs.catalogs.DownloadImage(request, timeout=self.timeout)
-            return b"".join(piece.data for piece in pieces)
-        except grpc.RpcError as error:
-            raise from_rpc(error, self.target) from None
-
-    def download_import_errors(self, operation: str) -> Iterator[bytes]:
-        """Every rejection of a finished import as CSV, in pieces (UTF-8, with a header line).
-
-        Cells that a spreadsheet would run stand behind an apostrophe.
-        """
-        request = contents.errors_request(operation)
-        return (each.data for each in self._stream("DownloadImportErrors", request))
-
-    def export_embeddings(self, catalog: str) -> Iterator[values.ImageEmbedding]:
-        """The embeddings of a catalogue's searchable images, in no promised order."""
-        request = contents.embeddings_request(catalog)
-        for message in self._stream("ExportEmbeddings", request):
-            yield from convert.embeddings(message)
-
-    def _stream(self, rpc: str, request: Any) -> Iterator[Any]:
-        """The messages of an answer that may take as long as it wants."""
-        answers = getattr(self._stubs.catalogs, rpc)(request)
-        try:
-            yield from answers
-        except grpc.RpcError as error:
-            raise from_rpc(error, self.target) from None
-        finally:
-            answers.cancel()
 
     def search_many(
         self,
@@ -250,3 +243,31 @@ class Client:
             on_progress(Progress.of_operation(found))
 
         return self.wait_operation(operation.name, on_progress=report)
+
+    def make_dataset(
+        self,
+        dataset: str,
+        catalog: str,
+        queries: str | Path,
+        *,
+        allow_absent: bool = False,
+        wait: bool = True,
+        on_progress: OnProgress = ignore,
+        on_note: OnNote = ignore,
+        **options: Unpack[ImportOptions],
+    ) -> values.Dataset:
+        """Freezes the photos that a manifest or a directory lists, each with its SKU, as queries,
+        and the images of `catalog` as the gallery; see ImportOptions for how they are read.
+
+        Waits until it is made unless `wait` is false; one that could not be made is returned, with
+        its error. With `allow_absent`, queries whose product is not in the catalogue are kept.
+        """
+        upload = Import(self, catalog, queries, on_progress=on_progress, on_note=on_note, **options)
+        manifest = upload.upload(make_catalog=False)
+        made = self.create_dataset(
+            dataset, catalog, manifest, allow_absent=allow_absent, display_name=upload.name
+        )
+        if wait:
+            self.wait_operation(made.operation)
+            made = self.get_dataset(dataset)
+        return made

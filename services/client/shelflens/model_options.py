@@ -94,6 +94,8 @@ class DeployOptions(TypedDict, total=False):
     `quantization` none or int8, else as the vector storage is set up; `on_disk` keeps the vectors
     on disk. `compare_searches`: before the switch so many searches of users run by both, awaited
     for at most `compare_seconds`. `discard_old` removes what was live instead of keeping it.
+    With `gate`, a dataset, the model is first measured against the live one, and refused unless its
+    `metric` (map@10) is at least `min_difference` (0) better; `override` deploys it even so.
     """
 
     quantization: str | None
@@ -101,6 +103,10 @@ class DeployOptions(TypedDict, total=False):
     compare_searches: int | None
     compare_seconds: int | None
     discard_old: bool
+    gate: str | None
+    metric: str | None
+    min_difference: float | None
+    override: bool
 
 
 def check_model_options(options: ModelOptions, spell: Spell = str) -> str:
@@ -138,6 +144,9 @@ def check_deploy_options(options: DeployOptions, spell: Spell = str) -> None:
     _check_values(given, spell)
     if "compare_seconds" in given and "compare_searches" not in given:
         raise _wrong(f"{spell('compare_seconds')} goes with {spell('compare_searches')}")
+    for name in ("metric", "min_difference", "override"):
+        if name in given and "gate" not in given:
+            raise _wrong(f"{spell(name)} goes with {spell('gate')}")
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

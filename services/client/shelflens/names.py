@@ -40,6 +40,39 @@ def model_id(model: str) -> str:
     return short
 
 
+def dataset_name(dataset: str) -> str:
+    """With or without `datasets/` in front."""
+    return dataset if dataset.startswith("datasets/") else f"datasets/{dataset}"
+
+
+def dataset_id(dataset: str) -> str:
+    """`val` or `datasets/val` -> `val`. Raises InvalidArgument (INVALID_NAME)."""
+    short = dataset.removeprefix("datasets/")
+    if not _ID.fullmatch(short):
+        raise InvalidArgument(
+            f"'{dataset}' is not a dataset: use 1 to 63 lower-case letters, digits and hyphens",
+            reason="INVALID_NAME",
+        )
+    return short
+
+
+def evaluation_name(evaluation: str) -> str:
+    """With or without `evaluations/` in front."""
+    prefix = "evaluations/"
+    return evaluation if evaluation.startswith(prefix) else f"{prefix}{evaluation}"
+
+
+def feedback_name(feedback: str) -> str:
+    """A full name of feedback. Raises InvalidArgument (INVALID_NAME)."""
+    parts = feedback.split("/")
+    if len(parts) != 4 or (parts[0], parts[2]) != ("catalogs", "feedback"):
+        raise InvalidArgument(
+            f"'{feedback}' is no feedback: write catalogs/CATALOG/feedback/ID as the list has it",
+            reason="INVALID_NAME",
+        )
+    return feedback
+
+
 def deployment_name(catalog: str, number: int) -> str:
     """Deployment 2 of `shop` or `catalogs/shop` -> `catalogs/shop/deployments/2`."""
     return f"{catalog_name(catalog)}/deployments/{number}"

@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 from google.protobuf.message import Message
 
 R = TypeVar("R")
-Service = Literal["catalogs", "models", "search", "operations", "dead_letters"]
+Service = Literal["catalogs", "models", "search", "operations", "dead_letters", "evaluations"]
 PIECE = 1 << 20  # bytes of data in one message of a stream, the most that the API allows
 
 

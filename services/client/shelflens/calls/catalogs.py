@@ -47,11 +47,19 @@ def list_catalogs(*, page_size: int = 0) -> Pages[values.Catalog]:
     return Pages("catalogs", "ListCatalogs", request, "catalogs", convert.catalog)
 
 
-def update_catalog(catalog: str, *, display_name: str) -> Call[values.Catalog]:
-    """Changes the display name."""
+def update_catalog(
+    catalog: str, *, display_name: str | None = None, feedback_photo_days: int | None = None
+) -> Call[values.Catalog]:
+    """Changes what is given: the display name; for how many days users' photos are kept with their
+    feedback (0: not at all)."""
+    changes = {"display_name": display_name, "feedback_photo_days": feedback_photo_days}
     request = catalogs_pb2.UpdateCatalogRequest(
-        catalog=catalogs_pb2.Catalog(name=catalog_name(catalog), display_name=display_name),
-        update_mask=FieldMask(paths=["display_name"]),
+        catalog=catalogs_pb2.Catalog(
+            name=catalog_name(catalog),
+            display_name=display_name or "",
+            feedback_photo_days=feedback_photo_days or 0,
+        ),
+        update_mask=FieldMask(paths=[name for name, value in changes.items() if value is not None]),
     )
     return Call("catalogs", "UpdateCatalog", request, convert.catalog)
 

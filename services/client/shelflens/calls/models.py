@@ -10,7 +10,7 @@ from shelflens.model_options import (
     check_deploy_options,
     check_model_options,
 )
-from shelflens.names import catalog_name, deployment_name, model_id, model_name
+from shelflens.names import catalog_name, dataset_name, deployment_name, model_id, model_name
 from shelflens.v1 import models_pb2
 
 
@@ -72,8 +72,18 @@ def deploy(catalog: str, model: str, **options: Unpack[DeployOptions]) -> Call[v
         compare_seconds=options.get("compare_seconds") or 0,
         discard_old=options.get("discard_old", False),
         request_id=new_request_id(),
+        gate=_gate(options, gate) if (gate := options.get("gate")) else None,
     )
     return Call("models", "DeployModel", request, convert.operation)
+
+
+def _gate(options: DeployOptions, dataset: str) -> models_pb2.DeployGate:
+    return models_pb2.DeployGate(
+        dataset=dataset_name(dataset),
+        metric=options.get("metric") or "",
+        minimum_difference=options.get("min_difference") or 0.0,
+        override=options.get("override", False),
+    )
 
 
 def list_deployments(catalog: str, *, page_size: int = 0) -> Pages[values.Deployment]:

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypedDict, Unpack
 from shelflens import convert, values
 from shelflens.calls.call import Call
 from shelflens.calls.images import Photo
+from shelflens.convert.stages import stages_message
 from shelflens.errors import InvalidArgument, ShelflensError
 from shelflens.faults import from_status
 from shelflens.images import MAX_PHOTO_BYTES, read_upload
@@ -24,6 +25,9 @@ class SearchOptions(TypedDict, total=False):
     `top_k` results (10), hits below `threshold` left out, `hits_per_result` (3), grouped by
     product or parent; filters: any of `categories` (or a sub-category), any of `labels`, any of
     `skus`, and ranges of price and stock; `timings` asks for the time that each stage took.
+    `stages` are run between the nearest images and the answer, as far as `latency_budget_ms` lets
+    them; `more_photos` show the same product; `explain` adds a picture to so many of the first
+    results.
     """
 
     top_k: int
@@ -38,6 +42,10 @@ class SearchOptions(TypedDict, total=False):
     group_by: Literal["product", "parent"]
     hits_per_result: int
     timings: bool
+    stages: values.RankingStages
+    latency_budget_ms: int
+    more_photos: Sequence[Photo]
+    explain: int
 
 
 def search_products(
@@ -133,6 +141,10 @@ def _request(catalog: str, options: SearchOptions) -> search_pb2.SearchProductsR
         hits_per_result=options.get("hits_per_result", 0),
         group_by=_GROUP_BY[group_by],
         include_timings=options.get("timings", False),
+        stages=stages_message(stages) if (stages := options.get("stages")) else None,
+        latency_budget_ms=options.get("latency_budget_ms", 0),
+        more_photos=[read_upload(each, MAX_PHOTO_BYTES) for each in options.get("more_photos", ())],
+        explain_results=options.get("explain", 0),
         filter=search_pb2.SearchFilter(
             categories=options.get("categories", ()),
             labels=options.get("labels", ()),

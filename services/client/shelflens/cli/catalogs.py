@@ -7,6 +7,7 @@ import typer
 
 from shelflens.cli.output import AsJson, Limit, Target, connect, say, show, show_table
 from shelflens.cli.watching import wait_for
+from shelflens.errors import InvalidArgument
 
 app = typer.Typer(
     help="Create, list, change and delete catalogues.", no_args_is_help=True, rich_markup_mode=None
@@ -61,13 +62,31 @@ def list_(
 def update(
     context: typer.Context,
     catalog: Catalog,
-    name: Annotated[str, typer.Option("--name", help="The new name for people.")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="The new name for people.", show_default=False)
+    ] = None,
+    feedback_photo_days: Annotated[
+        int | None,
+        typer.Option(
+            metavar="DAYS",
+            help="Keep users' photos with their feedback for so long; 0: do not, and remove them.",
+            show_default=False,
+        ),
+    ] = None,
     target: Target = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change a catalogue's name for people."""
+    """Change a catalogue's name for people, or for how long photos of feedback are kept."""
+    if name is None and feedback_photo_days is None:
+        raise InvalidArgument(
+            "give --name or --feedback-photo-days: nothing is to be changed",
+            reason="INVALID_OPTION",
+        )
     with connect(context, target) as client:
-        show(client.update_catalog(catalog, display_name=name), as_json)
+        changed = client.update_catalog(
+            catalog, display_name=name, feedback_photo_days=feedback_photo_days
+        )
+    show(changed, as_json)
 
 
 @app.command()

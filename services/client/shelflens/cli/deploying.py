@@ -40,6 +40,19 @@ def deploy_command(
     discard_old: Annotated[
         bool, typer.Option("--discard-old", help="Do not keep what was live for a rollback.")
     ] = False,
+    gate: Annotated[
+        str | None,
+        typer.Option(metavar="DATASET", help="Measure it first; refuse it if it is worse."),
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(metavar="NAME@K", help="Of the gate; map@10 unless given.")
+    ] = None,
+    min_difference: Annotated[
+        float | None, typer.Option(help="How much better it must be; 0 unless given.")
+    ] = None,
+    override: Annotated[
+        bool, typer.Option("--override", help="Deploy it even if it is worse; that is recorded.")
+    ] = False,
     wait: Annotated[bool, typer.Option(help="Wait until it is live.")] = True,
     target: Target = None,
     as_json: AsJson = False,
@@ -51,6 +64,10 @@ def deploy_command(
         compare_searches=compare,
         compare_seconds=compare_seconds,
         discard_old=discard_old,
+        gate=gate,
+        metric=metric,
+        min_difference=min_difference,
+        override=override,
     )
     check_deploy_options(options, _spell)
     with connect(context, target) as client:

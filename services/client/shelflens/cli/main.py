@@ -8,10 +8,13 @@ import typer
 
 from shelflens.cli import (
     catalogs,
+    datasets,
     dead_letters,
     deploying,
     erasing,
+    evaluating,
     exporting,
+    feedback,
     images,
     importing,
     models,
@@ -63,12 +66,17 @@ app.command("search", epilog=_EPILOG)(search.search_command)
 app.command("export", epilog=_EPILOG)(exporting.export_command)
 app.command("erase", epilog=_EPILOG)(erasing.erase_command)
 app.command("deploy", epilog=_EPILOG)(deploying.deploy_command)
+app.command("evaluate", epilog=_EPILOG)(evaluating.evaluate_command)
 app.command("rollback", epilog=_EPILOG)(deploying.rollback_command)
 app.add_typer(catalogs.app, name="catalogs")
 app.add_typer(products.app, name="products")
 app.add_typer(images.app, name="images")
 app.add_typer(models.app, name="models")
 app.add_typer(deploying.app, name="deployments")
+app.add_typer(datasets.app, name="datasets")
+app.add_typer(evaluating.app, name="evaluations")
+app.add_typer(evaluating.calibrations, name="calibrations")
+app.add_typer(feedback.app, name="feedback")
 app.add_typer(operations.app, name="operations")
 app.add_typer(dead_letters.app, name="deadletters")
 app.add_typer(presets.app, name="presets")

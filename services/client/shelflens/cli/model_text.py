@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         Comparison,
         Deployment,
         Embedder,
+        GateOutcome,
         LinearPart,
         Model,
         ModelMember,
@@ -72,6 +73,18 @@ def deployment_lines(deployment: "Deployment") -> Iterator[str]:
     )
     if deployment.comparison:
         yield comparison_line(deployment.comparison)
+    if deployment.gate:
+        yield gate_line(deployment.gate)
+
+
+def gate_line(gate: "GateOutcome") -> str:
+    """What came of its gate."""
+    came = "passed" if gate.passed else "deployed all the same" if gate.overridden else "refused"
+    interval = f"({gate.low:+.4f} to {gate.high:+.4f})"
+    return (
+        f"gate: {came}, {gate.metric} {gate.difference:+.4f} {interval}, "
+        f"{gate.minimum_difference:+.4f} asked for, {gate.evaluation}"
+    )
 
 
 def storage(deployment: "Deployment", before: str = "") -> str:

@@ -27,6 +27,8 @@ _TITLES = {
     "create_model": "making",
     "deploy_model": "deploying",
     "delete_deployment": "removing",
+    "create_dataset": "freezing",
+    "evaluate": "evaluating",
 }
 EXIT_ERROR, EXIT_REJECTED, EXIT_NOT_PRUNED, EXIT_INTERRUPTED = 1, 4, 6, 130
 

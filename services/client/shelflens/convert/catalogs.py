@@ -22,6 +22,7 @@ def catalog(message: catalogs_pb2.Catalog) -> values.Catalog:
         index_time=time(message, "index_time"),
         embedding_dimension=message.embedding_dimension,
         external_embeddings=message.external_embeddings,
+        feedback_photo_days=message.feedback_photo_days,
     )
 
 

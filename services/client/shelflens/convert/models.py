@@ -44,6 +44,20 @@ def deployment(message: models_pb2.Deployment) -> values.Deployment:
         on_disk=message.on_disk,
         shared=message.shared,
         comparison=comparison,
+        gate=_gate(message.gate) if message.HasField("gate") else None,
+    )
+
+
+def _gate(message: models_pb2.GateOutcome) -> values.GateOutcome:
+    return values.GateOutcome(
+        evaluation=message.evaluation,
+        metric=message.metric,
+        minimum_difference=message.minimum_difference,
+        difference=message.difference,
+        low=message.low,
+        high=message.high,
+        passed=message.passed,
+        overridden=message.overridden,
     )
 
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from shelflens import values
-from shelflens.convert import models
+from shelflens.convert import evaluations, models
 from shelflens.convert.fields import time
 from shelflens.convert.imports import import_metadata, import_response
 from shelflens.faults import from_status
-from shelflens.v1 import catalogs_pb2, models_pb2
+from shelflens.v1 import catalogs_pb2, evaluation_pb2, models_pb2
 
 
 def operation(message: Any) -> values.Operation:
@@ -60,6 +60,8 @@ _METADATA: dict[str, Callable[[Any], tuple[str, dict[str, Any]]]] = {
     catalogs_pb2.ImportProductsMetadata.DESCRIPTOR.full_name: import_metadata,
     catalogs_pb2.DeleteCatalogMetadata.DESCRIPTOR.full_name: _delete_metadata,
     catalogs_pb2.EraseContentMetadata.DESCRIPTOR.full_name: _erase_metadata,
+    evaluation_pb2.CreateDatasetMetadata.DESCRIPTOR.full_name: evaluations.dataset_metadata,
+    evaluation_pb2.EvaluateMetadata.DESCRIPTOR.full_name: evaluations.evaluate_metadata,
     models_pb2.CreateModelMetadata.DESCRIPTOR.full_name: models.create_metadata,
     models_pb2.DeployModelMetadata.DESCRIPTOR.full_name: models.deploy_metadata,
     models_pb2.DeleteDeploymentMetadata.DESCRIPTOR.full_name: models.delete_metadata,

@@ -14,6 +14,19 @@ def search_response(message: search_pb2.SearchProductsResponse) -> values.Search
         index_time=time(message, "index_time"),
         truncated=message.truncated,
         timings_ms={each.stage: each.milliseconds for each in message.timings},
+        verdict=_verdict(message.verdict) if message.HasField("verdict") else None,
+        skipped_stages=tuple(message.skipped_stages),
+        feedback_token=message.feedback_token,
+        warnings=tuple(message.warnings),
+    )
+
+
+def _verdict(message: search_pb2.Verdict) -> values.Verdict:
+    return values.Verdict(
+        probability=message.probability,
+        no_match=message.no_match,
+        threshold=message.threshold,
+        calibration=message.calibration,
     )
 
 
@@ -25,8 +38,13 @@ def _result(message: search_pb2.SearchResult) -> values.SearchResult:
         category=message.category,
         score=message.score,
         image=message.image,
-        hits=tuple(values.Hit(each.image, each.score) for each in message.hits),
+        hits=tuple(
+            values.Hit(each.image, each.score, optional(each, "reranked")) for each in message.hits
+        ),
         parent=message.parent,
         price=optional(message, "price"),
         stock=optional(message, "stock"),
+        reranked=optional(message, "reranked"),
+        folded_products=tuple(message.folded_products),
+        explanation=message.explanation,
     )

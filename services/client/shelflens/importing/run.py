@@ -50,7 +50,7 @@ class Import:
         self._client = client
         self._catalog = catalog_name(catalog)
         whole = Path(source).resolve()
-        self._name = whole.name if whole.exists() else Path(source).name  # /dev/stdin leads nowhere
+        self.name = whole.name if whole.exists() else Path(source).name  # /dev/stdin leads nowhere
         self._rules = Rules.of(options)
         self._on_progress = on_progress
         self._on_note = on_note
@@ -86,6 +86,23 @@ class Import:
 
     def upload_and_start(self) -> Operation:
         """Raises InvalidManifest and whatever the calls raise. Bad rows raise nothing."""
+        start = calls.import_manifest(
+            self._catalog,
+            self.upload(),
+            display_name=self.name,
+            rules=self._rules,
+            # A source that breaks off has an unknown number of rows: nothing is pruned by it.
+            row_count=self._so_far.rows if self._source.rows.complete() else 0,
+        )
+        operation = persist(lambda: self._client.run(start), self._stop)
+        self._on_progress(Progress.of_operation(operation))
+        return operation
+
+    def upload(self, *, make_catalog: bool = True) -> str:
+        """Sends the images and the rows, and starts nothing; returns the name of the manifest.
+
+        Raises as `upload_and_start`, and NotFound without `make_catalog`.
+        """
         with ExitStack() as opened:
             opened.callback(self._source.close)
             if self._embeddings is not None:
@@ -94,22 +111,14 @@ class Import:
             if not self._source.is_sent_ahead:
                 self._say(self._source.notes())
             self._check_embeddings()
-            self._make_catalog()
+            if make_catalog:
+                self._make_catalog()
+            else:
+                self._client.get_catalog(self._catalog)
             with tempfile.TemporaryFile(prefix="shelflens-manifest-") as lines:
                 self._send_ahead()
                 self._write_lines(lines)
-                manifest = persist(lambda: self._upload_manifest(lines), self._stop)
-        start = calls.import_manifest(
-            self._catalog,
-            manifest,
-            display_name=self._name,
-            rules=self._rules,
-            # A source that breaks off has an unknown number of rows: nothing is pruned by it.
-            row_count=self._so_far.rows if self._source.rows.complete() else 0,
-        )
-        operation = persist(lambda: self._client.run(start), self._stop)
-        self._on_progress(Progress.of_operation(operation))
-        return operation
+                return persist(lambda: self._upload_manifest(lines), self._stop)
 
     def _say(self, notes: Iterable[str]) -> None:
         for note in notes:

@@ -10,7 +10,7 @@ class Catalog:
     """A named set of products that are searched together.
 
     With `external_embeddings` they are made elsewhere and come with imports: no photo can be
-    searched for.
+    searched for. `feedback_photo_days`: how long users' photos are kept with their feedback.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Catalog:
     index_time: datetime | None
     embedding_dimension: int = 0
     external_embeddings: bool = False
+    feedback_photo_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)

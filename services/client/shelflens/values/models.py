@@ -85,6 +85,23 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class GateOutcome:
+    """What came of a gate: `metric` of the new model less that of the live one, with its interval.
+
+    `overridden`: it was deployed although it did not reach `minimum_difference`.
+    """
+
+    evaluation: str
+    metric: str
+    minimum_difference: float
+    difference: float
+    low: float
+    high: float
+    passed: bool
+    overridden: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """Which model and collection answer for a catalogue, did, or will.
 
@@ -104,6 +121,7 @@ class Deployment:
     on_disk: bool
     shared: bool
     comparison: Comparison | None
+    gate: GateOutcome | None = None
 
     @property
     def number(self) -> int:
