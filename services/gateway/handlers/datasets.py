@@ -115,7 +115,7 @@ class Datasets:
 
         # Records first: files that nobody names harm nobody.
         prefix = await self._transactions.write(work)
-        await self._threads.call(_remove, self._objects, prefix)
+        await self._threads.call(remove_below, self._objects, prefix)
 
 
 def _check_catalog(tx: Records, catalog: str) -> None:
@@ -130,6 +130,7 @@ def _check_catalog(tx: Records, catalog: str) -> None:
         )
 
 
-def _remove(objects: ObjectStore, prefix: str) -> None:
+def remove_below(objects: ObjectStore, prefix: str) -> None:
+    """Removes all objects whose keys begin with `prefix`."""
     for key in list(objects.keys(prefix)):
         objects.delete(key)

@@ -12,8 +12,8 @@ from services.core.domain.evaluation_requests import with_gate
 from services.core.domain.operations import Operation, OperationKind
 from services.core.ports import VectorStore
 from services.core.record_ports import Records
-from services.gateway.handlers.evaluations import check_dataset
 from services.gateway.handlers.model_sources import embedding_model
+from services.gateway.handlers.ready_datasets import check_dataset
 from services.gateway.handlers.threads import Threads
 from services.gateway.handlers.transactions import A, Change, Once, Transactions
 from services.gateway.settings import GatewayLimits

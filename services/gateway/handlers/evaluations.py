@@ -12,19 +12,19 @@ from services.core.domain.operations import Operation, OperationKind, OperationS
 from services.core.domain.stages import Stages
 from services.core.evaluation_ports import (
     CalibrationRecord,
-    Dataset,
     EvaluatedModel,
     Evaluation,
 )
 from services.core.ports import ObjectStore
 from services.core.record_ports import Records
+from services.gateway.handlers.datasets import remove_below
 from services.gateway.handlers.model_sources import embedding_model
+from services.gateway.handlers.ready_datasets import check_dataset
 from services.gateway.handlers.threads import Threads
 from services.gateway.handlers.transactions import A, Change, Once, Transactions
 
 MOST_MODELS = 10
 _MOST_NAMES = 1_000
-LEAST_CALIBRATION = 100  # queries: half of them fit it
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ class Evaluations:
 
         await self._transactions.write(work)
         prefix = keys.evaluation_prefix(evaluation)
-        await self._threads.call(_remove, self._objects, prefix)
+        await self._threads.call(remove_below, self._objects, prefix)
 
     async def report(self, evaluation: str) -> AsyncIterator[bytes]:
         """The HTML file in pieces of at most 1 MiB.
@@ -200,32 +200,6 @@ class Evaluations:
         await self._transactions.write(work)
 
 
-def check_dataset(dataset: Dataset, options: EvaluationOptions) -> None:
-    """Raises FailedPrecondition (DATASET_UNFINISHED, DATASET_FAILED, TOO_FEW_QUERIES)."""
-    name = names.dataset_name(dataset.id)
-    if not dataset.state.done:
-        raise FailedPrecondition(
-            f"{name} is being made: wait with `shelflens operations wait "
-            f"{names.operation_name(dataset.operation)}`",
-            reason="DATASET_UNFINISHED",
-            metadata={"dataset": dataset.id},
-        )
-    if dataset.state is not OperationState.SUCCEEDED:
-        raise FailedPrecondition(
-            f"{name} could not be made ({dataset.error_reason or dataset.state}): make it again",
-            reason="DATASET_FAILED",
-            metadata={"dataset": dataset.id},
-        )
-    queries = dataset.counts.get("queries", 0)
-    if options.calibrate and queries < LEAST_CALIBRATION:
-        raise FailedPrecondition(
-            f"{name} has {queries} queries, a calibration needs at least {LEAST_CALIBRATION}: half "
-            "of them fit it and half of them test it",
-            reason="TOO_FEW_QUERIES",
-            metadata={"dataset": dataset.id, "queries": str(queries)},
-        )
-
-
 def _model(tx: Records, model: str) -> EvaluatedModel:
     record = tx.models.get(model)
     embedding_model(record)
@@ -243,8 +217,3 @@ def _watched(tx: Records, evaluation: str) -> Watched:
 def _calibrations(tx: Records, catalog: str) -> list[tuple[CalibrationRecord, str]]:
     known = {each.digest: each.name for each in tx.models.page("", _MOST_NAMES)}
     return [(each, known.get(each.model_digest, "")) for each in tx.calibrations.page(catalog)]
-
-
-def _remove(objects: ObjectStore, prefix: str) -> None:
-    for key in list(objects.keys(prefix)):
-        objects.delete(key)
