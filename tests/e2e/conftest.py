@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from shelflens import Client
+from shelflens.values import Dataset
+from tests.e2e.judging import Judged, judged_shop, make_dataset
 from tests.e2e.shop import Shop, render_shop, vary_shop
 from tests.local_server import LocalServer
 
@@ -38,3 +40,15 @@ def client(server: LocalServer) -> Iterator[Client]:
     """A client of the shared server."""
     with server.client() as connected:
         yield connected
+
+
+@pytest.fixture(scope="session")
+def judged(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Judged:
+    """Photos of products of which some are missing in the catalogue."""
+    return judged_shop(shop, tmp_path_factory.mktemp("judged") / "views")
+
+
+@pytest.fixture(scope="session")
+def dataset(client: Client, judged: Judged) -> Dataset:
+    """Frozen, with queries whose product the gallery lacks."""
+    return make_dataset(client, judged)

@@ -2,7 +2,9 @@
 
 import pytest
 
+from services.core.evaluation_messages import EvaluateModel
 from services.core.messages import QUEUES, EmbedQuery
+from services.core.runtime.declaring import kombu_queue
 from services.core.runtime.topology import DELAYS, Route, topology
 
 TABLE = topology("shop.")
@@ -60,6 +62,17 @@ def test_a_repeat_waits_at_least_as_long_as_it_should(seconds: float, level: flo
     route = TABLE.delay(seconds)
     assert route.arguments["x-message-ttl"] == 1000 * level
     assert route.arguments["x-dead-letter-exchange"] == "shop.shelflens"
+
+
+def test_an_evaluation_may_take_longer_than_the_broker_lends_other_messages() -> None:
+    route = TABLE.routes[EvaluateModel.QUEUE]
+    assert route.consuming == {"x-consumer-timeout": 10_800_000}
+    declared = kombu_queue(route, TABLE).as_dict()  # type: ignore[no-untyped-call]
+    assert declared["consumer_arguments"] == route.consuming
+    # An argument of the queue would refuse every installation that has the queue already.
+    assert "x-consumer-timeout" not in route.arguments
+    others = [each for each in TABLE.queues if each is not route]
+    assert not any(each.consuming for each in others)
 
 
 def test_installations_share_nothing() -> None:

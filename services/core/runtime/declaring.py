@@ -62,6 +62,7 @@ def kombu_queue(route: Route, table: Topology) -> Queue:
         kombu_exchange(exchange),
         routing_key=route.routing_key,
         queue_arguments=dict(route.arguments),
+        consumer_arguments=dict(route.consuming),
         durable=True,
         alias=route.alias,
     )

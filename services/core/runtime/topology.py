@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.core.dead_letter_headers import DEAD_EXCHANGE, DEAD_QUEUE
-from services.core.messages import QUEUES, EmbedQuery
+from services.core.messages import QUEUES, EmbedQuery, FitLinear
 
 EXCHANGE = "shelflens"
 QUERY_EXCHANGE = "shelflens.query"
@@ -24,6 +24,8 @@ DELIVERY_LIMIT = 20  # returns to the queue, also by a lost connection, before a
 QUERY_SECONDS = 10.0  # after that nobody waits for the answer to a photo
 QUERY_LENGTH = 1_000
 WORK_LENGTH = 100_000
+# A message is lent to a consumer for 30 minutes, which an evaluation of many images may exceed.
+LONG_MILLISECONDS = 3 * 60 * 60 * 1_000
 DEAD_LENGTH = 100_000
 
 
@@ -41,7 +43,8 @@ class Route:
     """One queue, durable, and how messages get there; `arguments` are RabbitMQ's.
 
     `alias` is the name without prefix. Of a queue that is not `persistent` nothing outlives the
-    broker: publish to it with delivery mode 1.
+    broker: publish to it with delivery mode 1. `consuming` are RabbitMQ's arguments of a consumer:
+    unlike those of a queue, they may change while the queue exists.
     """
 
     alias: str
@@ -50,6 +53,7 @@ class Route:
     routing_key: str
     persistent: bool = True
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    consuming: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,11 @@ def _work(prefix: str, name: str) -> Route:
         "x-dead-letter-routing-key": prefix + name,
         "x-dead-letter-strategy": "at-least-once",
     }
-    return Route(name, prefix + name, prefix + EXCHANGE, prefix + name, arguments=arguments)
+    consuming = {"x-consumer-timeout": LONG_MILLISECONDS} if name == FitLinear.QUEUE else {}
+    return Route(
+        name, prefix + name, prefix + EXCHANGE, prefix + name,
+        arguments=arguments, consuming=consuming,
+    )  # fmt: skip
 
 
 def _delay(prefix: str, seconds: float) -> Route:

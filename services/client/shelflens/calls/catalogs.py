@@ -28,7 +28,10 @@ def create_catalog(
         )
     request = catalogs_pb2.CreateCatalogRequest(
         catalog_id=catalog_id(catalog),
-        catalog=catalogs_pb2.Catalog(display_name=display_name, model="" if external else model),
+        catalog=catalogs_pb2.Catalog(
+            display_name=display_name,
+            model=model_name(model) if model and external is None else "",
+        ),
         request_id=new_request_id(),
         external_model=external,
     )
