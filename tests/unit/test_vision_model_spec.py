@@ -62,6 +62,12 @@ def test_json_brings_back_the_same_spec() -> None:
     assert ModelSpec.from_json(json.dumps(json.loads(SPEC.to_json()), indent=2)) == SPEC
 
 
+def test_a_stored_dict_is_equal_to_a_fresh_one() -> None:
+    # A model that is made again is recognised by this.
+    made = replace(SPEC, resolutions=(160, 224)).to_dict()
+    assert json.loads(json.dumps(made)) == made
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [

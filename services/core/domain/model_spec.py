@@ -144,7 +144,7 @@ class ModelSpec:
         defaults = {each.name: each.default for each in fields(self) if each.name in _LATER}
         values = asdict(self)
         return {
-            key: value
+            key: list(value) if isinstance(value, tuple) else value
             for key, value in values.items()
             if key not in defaults or value != defaults[key]
         }
