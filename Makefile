@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 PROTOS := shelflens/v1/catalogs.proto shelflens/v1/dead_letters.proto shelflens/v1/evaluation.proto shelflens/v1/models.proto shelflens/v1/search.proto
 STUBS ?= services/client
 
-.PHONY: help install demo cluster test test-servers lint types bench bench-long chaos protos lock clean
+.PHONY: help install demo cluster test test-servers lint types bench bench-long results chaos protos lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,10 @@ bench: install  ## benchmarks under 5 minutes each; BENCH=name for one, DATA=fol
 
 bench-long: install  ## the benchmarks that take longer
 	$(BIN)/python -m tests.bench --long $(if $(DATA),--data $(DATA))
+
+results: install  ## the ablation of docs/results.md anew; DATA=folder with grocery-store/ and luma/
+	$(BIN)/python -m tests.results ablation --grocery $(DATA)/grocery-store --luma $(DATA)/luma \
+	  --out docs/results.md
 
 chaos: install  ## break a cluster and check its promises; SEEDS=1-20, see docs/chaos.md
 	$(BIN)/python -m tests.chaos $(or $(SEEDS),1-3)

@@ -10,6 +10,7 @@ LINES = 300
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc"}
 TEST_FOLDERS = {
     *("unit", "contract", "integration", "e2e", "chaos", "bench", "architecture"),
+    "results",  # what recipes reach on real photos
     "hostile",  # makers of hostile files, which several of the others use
     "servers",  # RabbitMQ, PostgreSQL and S3 servers as child processes
 }
