@@ -151,7 +151,7 @@ def _figures(objects: ObjectStore, model: Model, method: str, rendered: bool) ->
     if method == "platt":
         fewest = at_least(_FEWEST_HELD_OUT) if rendered else None
         yield Figure("photos that are held out", held_out, "", fewest)
-        absent = metrics.absent / metrics.queries
+        absent = metrics.absent / (metrics.queries + metrics.absent)
         yield Figure("share of photos without product in the gallery", absent)
         yield Figure("R@1 of the others", metrics.product["recall@1"].value)
     target = at_most(0.03) if rendered else None
