@@ -26,6 +26,8 @@ RESULT_KEYS = {
     "parent",
     "price",
     "stock",
+    "reranked",
+    "folded_products",
 }
 
 
@@ -94,13 +96,16 @@ def test_an_import_prints_its_operation_as_json(imported: Any) -> None:
 def test_search_json_has_the_promised_shape(shell: Shell, shop: Shop) -> None:
     row = shop.rows()[2]
     document = shell.json("search", CATALOG, shop.image(row), "-k", "4")
-    assert list(document) == ["results", "model", "index_time", "timings_ms"]
+    promised = ["results", "model", "index_time", "timings_ms"]
+    later = ["verdict", "skipped_stages", "warnings", "feedback_token"]
+    assert list(document) == promised + later
     assert (document["model"], len(document["results"])) == ("models/base", 4)
     assert document["index_time"].endswith("Z")
     assert set(document["timings_ms"]) == {"decode", "embed", "search", "records", "total"}
     for result in document["results"]:
         assert set(result) == RESULT_KEYS
-        assert result["hits"][0] == {"image": result["image"], "score": result["score"]}
+        best_hit = {"image": result["image"], "score": result["score"], "reranked": None}
+        assert result["hits"][0] == best_hit
     best = document["results"][0]
     assert (best["sku"], best["title"]) == (row["sku"], row["title"])
     assert (best["category"], best["price"]) == (row["category"], float(row["price"]))
