@@ -86,6 +86,7 @@ def test_the_summary_holds_the_figures_as_they_were_measured(world: ReportWorld)
     assert [each["digest"] for each in summary["models"]] == ["a" * 64, "b" * 64]
     metrics = json.loads(world.objects.get(f"{world.prefixes[1]}metrics.json"))
     assert summary["models"][1]["metrics"] == metrics
+    assert summary["dataset"] == "datasets/held-out"
     assert summary["counts"]["queries"] == 60
     assert summary["counts"]["left_out_near"] == 3
     assert summary["options"]["resamples"] == OPTIONS.resamples

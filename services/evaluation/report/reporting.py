@@ -59,7 +59,7 @@ class Reporter:
         names: Names = product_names(self._objects, message.dataset, wanted) if wanted else {}
         shown = Evaluated(
             title=message.title,
-            dataset=message.dataset,
+            dataset="/".join(message.dataset.split("/")[:2]),  # without which making of it
             stages=stages,
             options=options,
             counts=_counts(message, models),
