@@ -9,6 +9,7 @@ from datetime import datetime
 import structlog
 
 from services.core.domain import keys
+from services.core.object_removal import remove_below
 from services.core.ports import ObjectStore
 from services.core.record_ports import Records, RecordStore
 
@@ -48,5 +49,4 @@ def remove_unneeded(
 
 def remove_all(objects: ObjectStore, catalog: str) -> None:
     """Removes the photos of a catalogue that is being deleted; its feedback goes with its rows."""
-    for key in list(objects.keys(keys.feedback_prefix(catalog))):
-        objects.delete(key)
+    remove_below(objects, keys.feedback_prefix(catalog))

@@ -15,6 +15,7 @@ from services.core import error_report
 from services.core.domain import keys
 from services.core.domain.errors import NotFound
 from services.core.domain.operations import Operation, OperationKind, OperationState, check_move
+from services.core.object_removal import remove_below
 from services.core.ports import ObjectStore
 from services.core.record_ports import Records, RecordStore
 from services.core.shard_files import RejectedRow, read_accepted, read_rejected
@@ -164,8 +165,8 @@ def remove_working_files(objects: ObjectStore, operation: Operation) -> None:
             prefixes.append(keys.dataset_prefix(request["dataset"], request["build"]))
         if operation.kind is OperationKind.EVALUATE:
             prefixes.append(keys.evaluation_prefix(request["evaluation"]))
-    for key in [key for prefix in prefixes for key in objects.keys(prefix)]:
-        objects.delete(key)
+    for prefix in prefixes:
+        remove_below(objects, prefix)
     if manifest := operation.request.get("manifest"):
         objects.delete(manifest)
 

@@ -7,6 +7,7 @@ from services.core.domain import keys
 from services.core.domain.errors import NotFound
 from services.core.domain.operations import Operation
 from services.core.evaluation_ports import Evaluation
+from services.core.object_removal import remove_below
 from services.core.ports import ObjectStore
 from services.core.record_ports import Records, RecordStore
 
@@ -59,8 +60,7 @@ def _scrub(records: RecordStore, objects: ObjectStore, evaluation: Evaluation) -
     """Files first: after a kill in between it is done again."""
     for number in range(len(evaluation.models)):
         prefix = keys.failure_pictures(keys.results_prefix(evaluation.id, number))
-        for key in list(objects.keys(prefix)):
-            objects.delete(key)
+        remove_below(objects, prefix)
     if not evaluation.report:
         return
     objects.delete(evaluation.report)

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from services.core.domain.model_spec import DISTANCES
 from services.core.ports import Float32
 from services.retrieval.linear import Float64
 
-DISTANCES = ("cosine", "euclidean", "manhattan")
 _SHORTEST = np.finfo(np.float64).tiny
 # Values of |a - b| that are held at once while Manhattan distances are summed.
 _DIFFERENCES = 1 << 15

@@ -35,7 +35,7 @@ class Queue:
         self.sent.append(message)
 
     def republish(self, message: RawMessage) -> None:
-        raise NotImplementedError
+        raise AssertionError("workers that serve do not need it")
 
     def models(self) -> list[tuple[str, ...]]:
         """What each announcement named."""

@@ -8,6 +8,7 @@ from services.core.domain.evaluation_requests import dataset_request
 from services.core.domain.external_model import is_external, no_embedder
 from services.core.domain.operations import OperationKind, OperationState
 from services.core.evaluation_ports import Dataset
+from services.core.object_removal import remove_below
 from services.core.ports import ObjectStore
 from services.core.record_ports import Records
 from services.gateway.handlers.catalogs import checked_label
@@ -128,9 +129,3 @@ def _check_catalog(tx: Records, catalog: str) -> None:
             reason="CATALOG_EMPTY",
             metadata={"catalog": catalog},
         )
-
-
-def remove_below(objects: ObjectStore, prefix: str) -> None:
-    """Removes all objects whose keys begin with `prefix`."""
-    for key in list(objects.keys(prefix)):
-        objects.delete(key)

@@ -15,9 +15,9 @@ from services.core.evaluation_ports import (
     EvaluatedModel,
     Evaluation,
 )
+from services.core.object_removal import remove_below
 from services.core.ports import ObjectStore
 from services.core.record_ports import Records
-from services.gateway.handlers.datasets import remove_below
 from services.gateway.handlers.model_sources import embedding_model
 from services.gateway.handlers.ready_datasets import check_dataset
 from services.gateway.handlers.threads import Threads
